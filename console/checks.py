@@ -1,0 +1,75 @@
+"""System checks: mistakes of a deployment, said before anything starts."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from certificates.keyring import Keyring, KeyringError
+from listeners.dataplane.binary import MINIMUM_VERSION, BinaryError, envoy_binary, envoy_version
+from listeners.deployment import SOCKET_PATH_LIMIT, admin_socket, control_plane_socket
+
+
+@register
+def master_key(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    try:
+        Keyring.parse(settings.ELB_MASTER_KEY)
+    except KeyringError as error:
+        hint = "Make one with: openssl rand -base64 32 | tr '+/' '-_'"
+        return [Error(f"ELB_MASTER_KEY: {error}", hint=hint, id="console.E001")]
+    return []
+
+
+@register
+def envoy(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    try:
+        version = envoy_version(envoy_binary(settings.ELB_ENVOY_BINARY))
+    except BinaryError as error:
+        return [Error(str(error), id="console.E002")]
+    if version < MINIMUM_VERSION:
+        found, wanted = (".".join(map(str, numbers)) for numbers in (version, MINIMUM_VERSION))
+        return [Error(f"Envoy {found} is too old.", hint=f"Install {wanted} or later.", id="console.E003")]
+    return []
+
+
+@register
+def socket_paths(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    longest = max((admin_socket(), control_plane_socket()), key=lambda path: len(str(path).encode()))
+    if len(str(longest).encode()) > SOCKET_PATH_LIMIT:
+        return [
+            Error(
+                f"The path of a Unix socket may have {SOCKET_PATH_LIMIT} bytes; {longest} is longer.",
+                hint="Set ELB_DATA_DIR to a directory with a shorter path.",
+                id="console.E004",
+            )
+        ]
+    return []
+
+
+@register
+def allowed_hosts(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    if settings.ELB_CONSOLE_HOST in {"0.0.0.0", "::"} and not settings.ELB_ALLOWED_HOSTS:
+        return [
+            Error(
+                "The console listens on every address, but no name for it is allowed.",
+                hint="Set ELB_ALLOWED_HOSTS to the names and addresses that people will open it by.",
+                id="console.E005",
+            )
+        ]
+    return []
+
+
+@register
+def remote_control_plane(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    files = ("ELB_XDS_CERTIFICATE_FILE", "ELB_XDS_KEY_FILE", "ELB_XDS_CLIENT_CA_FILE")
+    if not settings.ELB_XDS_ADDRESS:
+        return []
+    return [
+        Error(
+            f"ELB_XDS_ADDRESS is set, so {name} must name a PEM file that can be read.",
+            hint="Envoys on other machines are served over mutual TLS only.",
+            id="console.E006",
+        )
+        for name in files
+        if not (path := getattr(settings, name)) or not path.is_file()
+    ]

@@ -1,0 +1,227 @@
+"""The control plane: looks for new revisions, has them checked, and feeds every Envoy that connects.
+
+It is given three functions and knows no database: the revision's number, the configuration of now, and
+the reasons why Envoy would refuse some of its listeners.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+from envoy.service.discovery.v3.ads_pb2_grpc import (
+    AggregatedDiscoveryServiceServicer,
+    add_AggregatedDiscoveryServiceServicer_to_server,
+)
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+
+from listeners.dataplane.delivery_status import (
+    DeliveryReport,
+    NodeReport,
+    ResourceQuestion,
+    status_handler,
+)
+from listeners.dataplane.discovery import Desired, Session
+from listeners.dataplane.reasons import quotable
+from listeners.rendering import envoy as rendering
+from listeners.rendering.envoy import LISTENER, SECRET, Resource, ResourceKey
+from listeners.spec import ConfigurationSpec
+
+logger = logging.getLogger(__name__)
+
+LOOK_INTERVAL = 0.1  # seconds between two readings of the revision's number
+RETRY_INTERVAL = 15.0  # seconds until what Envoy refused is offered again
+SERVER_OPTIONS = [
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.so_reuseport", 0),  # a second control plane on the port is an error, not a sharer
+]
+
+
+@dataclass(frozen=True)
+class RemoteListener:
+    """Where Envoys on other machines connect: TCP, with a client certificate of `client_ca`. PEM bytes."""
+
+    address: str
+    certificate: bytes
+    private_key: bytes
+    client_ca: bytes
+
+    def credentials(self) -> Any:
+        return grpc.ssl_server_credentials(
+            [(self.private_key, self.certificate)],
+            root_certificates=self.client_ca,
+            require_client_auth=True,
+        )
+
+
+@dataclass
+class Node:
+    """An Envoy, by its node id; its newest stream."""
+
+    session: Session
+    changed: asyncio.Event
+    connected: bool = True
+
+
+class ControlPlane(AggregatedDiscoveryServiceServicer):
+    def __init__(
+        self,
+        revision: Callable[[], int],
+        configuration: Callable[[], ConfigurationSpec],
+        refusals: Callable[[ConfigurationSpec], Mapping[int, str]],
+    ) -> None:
+        self._revision = revision
+        self._configuration = configuration
+        self._refusals = refusals
+        self._nodes: dict[str, Node] = {}
+        self._seen = -1
+        self.desired = Desired(revision=0, resources={})
+        # One thread for the database and the pre-flight, so that streams go on meanwhile.
+        self._looker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look")
+
+    async def serve(self, socket: Path, remote: RemoteListener | None = None) -> None:
+        """Serves until cancelled. Nothing is answered before the first revision has been read."""
+        while self._seen < 0:
+            await self._look()
+            await asyncio.sleep(LOOK_INTERVAL if self._seen < 0 else 0)
+        servers = [self._server(f"unix:{socket}", status=True)]
+        socket.chmod(0o600)
+        if remote:
+            servers.append(self._server(remote.address, credentials=remote.credentials()))
+        for server in servers:
+            await server.start()
+        logger.info("control plane ready at revision %d", self.desired.revision)
+        try:
+            await asyncio.gather(self._look_forever(), self._retry_forever())
+        finally:
+            for server in servers:
+                await server.stop(grace=None)
+
+    async def DeltaAggregatedResources(  # noqa: N802 - the name of the RPC
+        self, request_iterator: AsyncIterator[DeltaDiscoveryRequest], context: Any
+    ) -> AsyncIterator[DeltaDiscoveryResponse]:
+        first = await anext(aiter(request_iterator))
+        name = first.node.id
+        if not name:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "An Envoy must send its node id.")
+        node = Node(Session(self.desired), asyncio.Event())
+        self._nodes[name] = node
+        logger.info("Envoy %s connected from %s", name, context.peer())
+        reader = asyncio.create_task(self._read(first, request_iterator, node))
+        try:
+            while not reader.done():
+                for response in node.session.responses():
+                    yield response
+                await node.changed.wait()
+                node.changed.clear()
+        finally:
+            reader.cancel()
+            node.connected = False
+            logger.info("Envoy %s disconnected", name)
+
+    async def _read(
+        self, first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest], node: Node
+    ) -> None:
+        try:
+            _receive(node, first)
+            async for request in requests:
+                _receive(node, request)
+        finally:
+            node.changed.set()
+
+    def answer(self, asked: Sequence[Sequence[ResourceQuestion]]) -> list[DeliveryReport]:
+        """How far each listener, given as the resources that it is made of, has come at each Envoy."""
+        return [self._report(group) for group in asked]
+
+    def _report(self, group: Sequence[ResourceQuestion]) -> DeliveryReport:
+        listener = next((one.name for one in group if one.type_url == LISTENER), "")
+        nodes = tuple(_node_report(name, node, group) for name, node in sorted(self._nodes.items()))
+        return DeliveryReport(self.desired.refused.get(listener, ""), nodes)
+
+    def _server(self, address: str, *, status: bool = False, credentials: Any = None) -> Any:
+        server = grpc.aio.server(options=SERVER_OPTIONS)
+        add_AggregatedDiscoveryServiceServicer_to_server(self, server)
+        if status:
+            server.add_generic_rpc_handlers((status_handler(self.answer),))
+        if credentials:
+            server.add_secure_port(address, credentials)
+        else:
+            server.add_insecure_port(address)
+        return server
+
+    async def _look_forever(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            await self._look()
+
+    async def _look(self) -> None:
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._looker, self._found)
+        except Exception:
+            # The database may be away for a while; what is served goes on, and the next look tries again.
+            logger.exception("looking for a new revision failed")
+            return
+        if found is None:
+            return
+        configuration, refused = found
+        self.desired = desired_of(configuration, refused, self.desired)
+        self._seen = configuration.revision
+        for reason in refused.values():
+            logger.warning("a listener is not handed over: %s", reason)
+        for node in self._nodes.values():
+            node.session.aim(self.desired)
+            node.changed.set()
+
+    def _found(self) -> tuple[ConfigurationSpec, dict[int, str]] | None:
+        if self._revision() == self._seen:
+            return None
+        configuration = self._configuration()
+        return configuration, {**configuration.problems, **self._refusals(configuration)}
+
+    async def _retry_forever(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_INTERVAL)
+            for node in self._nodes.values():
+                node.session.retry()
+                node.changed.set()
+
+
+def desired_of(configuration: ConfigurationSpec, refused: Mapping[int, str], before: Desired) -> Desired:
+    """The resources of the listeners that passed; of the others, those of their last good version."""
+    passed = tuple(spec for spec in configuration.listeners if spec.id not in refused)
+    found: dict[ResourceKey, Resource] = {}
+    needed: set[ResourceKey] = set()
+    for resource in rendering.resources(replace(configuration, listeners=passed)):
+        found[resource.key] = resource
+        needed |= resource.needs
+    # The new content of a certificate that only refused listeners use must not reach what they serve.
+    found = {key: resource for key, resource in found.items() if key[0] != SECRET or key in needed}
+    names = {rendering.listener_name(id): reason for id, reason in refused.items()}
+    for name in names:
+        last = before.resources.get((LISTENER, name))
+        if last:
+            # A resource that a listener which passed needs as well has passed with it.
+            kept = {key: before.resources[key] for key in last.needs if key not in needed}
+            found |= {last.key: last, **kept}
+    return Desired(configuration.revision, found, names)
+
+
+def _receive(node: Node, request: DeltaDiscoveryRequest) -> None:
+    if request.HasField("error_detail"):
+        logger.warning("Envoy refuses %s: %s", request.type_url, quotable(request.error_detail.message))
+    node.session.receive(request)
+    node.changed.set()
+
+
+def _node_report(name: str, node: Node, group: Sequence[ResourceQuestion]) -> NodeReport:
+    session = node.session
+    held = all(session.held((one.type_url, one.name)) == one.version for one in group)
+    rejections = (session.rejection((one.type_url, one.name), one.version) for one in group)
+    return NodeReport(name, node.connected, held, next((reason for reason in rejections if reason), ""))

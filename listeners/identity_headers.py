@@ -1,0 +1,73 @@
+"""Request headers in which backends are told who the client is: never taken over from a client.
+
+Names are those of Huawei ELB, RFC 9440, Envoy, and of proxies that stand before applications; a backend
+that was set up for one of these trusts them (pitfalls H1 and H3).
+"""
+
+CLIENT_CERTIFICATE_HEADERS = (
+    "Client-Cert",
+    "Client-Cert-Chain",
+    "SSL-Client-Cert",
+    "SSL-Client-Issuer-DN",
+    "SSL-Client-Subject-DN",
+    "SSL-Client-Verify",
+    "X-Amzn-Mtls-Clientcert",
+    "X-Amzn-Mtls-Clientcert-Issuer",
+    "X-Amzn-Mtls-Clientcert-Leaf",
+    "X-Amzn-Mtls-Clientcert-Serial-Number",
+    "X-Amzn-Mtls-Clientcert-Subject",
+    "X-Amzn-Mtls-Clientcert-Validity",
+    "X-ARR-ClientCert",
+    "X-Client-Cert",
+    "X-Client-Cert-Chain-Verified",
+    "X-Client-Cert-Error",
+    "X-Client-Cert-Hash",
+    "X-Client-Cert-Issuer-DN",
+    "X-Client-Cert-Leaf",
+    "X-Client-Cert-Present",
+    "X-Client-Cert-Serial-Number",
+    "X-Client-Cert-Subject-DN",
+    "X-Client-DN",
+    "X-Client-Verify",
+    "X-Forwarded-Client-Cert",
+    "X-Forwarded-Clientcert",
+    "X-Forwarded-Clientcert-Ciphers",
+    "X-Forwarded-Clientcert-Clientverify",
+    "X-Forwarded-Clientcert-End",
+    "X-Forwarded-Clientcert-Fingerprint",
+    "X-Forwarded-Clientcert-Issuerdn",
+    "X-Forwarded-Clientcert-Serialnumber",
+    "X-Forwarded-Clientcert-Start",
+    "X-Forwarded-Clientcert-Subjectdn",
+    "X-Forwarded-Tls-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert-Info",
+    "X-SSL-Cert",
+    "X-SSL-Client-CN",
+    "X-SSL-Client-Cert",
+    "X-SSL-Client-DN",
+    "X-SSL-Client-Fingerprint",
+    "X-SSL-Client-I-DN",
+    "X-SSL-Client-S-DN",
+    "X-SSL-Client-SHA1",
+    "X-SSL-Client-Serial",
+    "X-SSL-Client-Verify",
+    "X-SSL-Issuer",
+    "X-SSL-Subject",
+)
+
+CONNECTION_HEADERS = (
+    "X-Forwarded-ELB-ID",
+    "X-Forwarded-ELB-IP",
+    "X-Forwarded-For-Port",
+    "X-Forwarded-Port",
+    "X-Forwarded-TLS-Certificate-ID",
+    "X-Forwarded-TLS-Cipher",
+    "X-Forwarded-TLS-Protocol",
+    "X-Forwarded-Tls-Alpn-Protocol",
+    "X-Forwarded-Tls-Ja3",
+    "X-Forwarded-Tls-Ja4",
+    "X-Forwarded-Tls-Sni",
+    "X-Real-IP",
+)
+
+IDENTITY_HEADERS = CLIENT_CERTIFICATE_HEADERS + CONNECTION_HEADERS

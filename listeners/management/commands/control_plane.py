@@ -1,0 +1,72 @@
+"""`manage.py control_plane`: feeds every Envoy that connects; `serve` starts it."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import close_old_connections
+
+from console.models import ConfigurationRevision
+from listeners import snapshot
+from listeners.dataplane.binary import BinaryError, envoy_binary
+from listeners.dataplane.control_plane import ControlPlane, RemoteListener
+from listeners.deployment import control_plane_socket
+from listeners.dataplane.preflight import Preflight
+from listeners.dataplane.supervisor import leash
+from listeners.spec import ConfigurationSpec
+
+
+class Command(BaseCommand):
+    help = "Serves the configuration to Envoys over xDS: the local one on a Unix socket, others over TCP."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            preflight = Preflight(envoy_binary(settings.ELB_ENVOY_BINARY))
+        except BinaryError as error:
+            raise CommandError(str(error)) from error
+        asyncio.run(_serve(preflight.refusals))
+
+
+async def _serve(refusals: Callable[[ConfigurationSpec], Mapping[int, str]]) -> None:
+    control_plane = ControlPlane(_revision, snapshot.configuration, refusals)
+    serving = asyncio.create_task(control_plane.serve(control_plane_socket(), _remote_listener()))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, serving.cancel)
+    leash(lambda: loop.call_soon_threadsafe(serving.cancel))
+    try:
+        await serving
+    except asyncio.CancelledError:
+        return
+
+
+def _revision() -> int:
+    close_old_connections()
+    return ConfigurationRevision.objects.number()
+
+
+def _remote_listener() -> RemoteListener | None:
+    if not settings.ELB_XDS_ADDRESS:
+        return None
+    return RemoteListener(
+        address=settings.ELB_XDS_ADDRESS,
+        certificate=_bytes("ELB_XDS_CERTIFICATE_FILE"),
+        private_key=_bytes("ELB_XDS_KEY_FILE"),
+        client_ca=_bytes("ELB_XDS_CLIENT_CA_FILE"),
+    )
+
+
+def _bytes(setting: str) -> bytes:
+    path = getattr(settings, setting)
+    if path is None:
+        raise CommandError(f"ELB_XDS_ADDRESS is set, so {setting} must name a PEM file.")
+    try:
+        content: bytes = path.read_bytes()
+    except OSError as error:
+        raise CommandError(f"{setting}: {path} cannot be read: {error.strerror}.") from error
+    if b"-----BEGIN" not in content:
+        raise CommandError(f"{setting}: {path} holds no PEM.")
+    return content

@@ -1,0 +1,172 @@
+"""The real control plane and a real Envoy, fed with specs: the data plane without its web pages."""
+
+import asyncio
+import contextlib
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from listeners.dataplane.binary import envoy_binary
+from listeners.dataplane.bootstrap import bootstrap, unix_address
+from listeners.dataplane.control_plane import ControlPlane
+from listeners.dataplane.delivery_status import (
+    DeliveryReport,
+    StatusUnavailableError,
+    delivery_reports,
+    questions,
+)
+from listeners.dataplane.envoy_process import EnvoyProcess, EnvoySettings
+from listeners.dataplane.preflight import Preflight
+from listeners.dataplane.reading import EnvoyUnreachableError, listener_readings, served_listeners
+from listeners.rendering import envoy as rendering
+from listeners.spec import (
+    BackendServerGroupSpec,
+    BackendServerSpec,
+    CaBundleSpec,
+    ConfigurationSpec,
+    ListenerSpec,
+    ServerCertificateSpec,
+    TlsSpec,
+)
+from tests.pki import KeyPair
+from tests.waiting import eventually
+
+NODE = "lab"
+
+
+class EnvoyLab:
+    def __init__(self, drain_seconds: int = 2) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="elblab"))
+        self.socket, self.admin = self.folder / "xds.sock", self.folder / "admin.sock"
+        self.preflight = Preflight(envoy_binary())
+        self.configuration = ConfigurationSpec(0)
+        self.envoy = EnvoyProcess(
+            EnvoySettings(
+                binary=envoy_binary(),
+                bootstrap=bootstrap(NODE, unix_address(self.socket), self.admin),
+                run_directory=self.folder,
+                log_file=self.folder / "envoy.log",
+                admin=self.admin,
+                concurrency=1,
+                drain_seconds=drain_seconds,
+            )
+        )
+        self._stop: Callable[[], None] = lambda: None
+
+    def start_control_plane(self) -> None:
+        """With a fresh memory, as after a restart of the console."""
+        control_plane = ControlPlane(
+            lambda: self.configuration.revision, lambda: self.configuration, self.preflight.refusals
+        )
+        stop: Future[Callable[[], None]] = Future()
+
+        async def serve() -> None:
+            loop, task = asyncio.get_running_loop(), asyncio.create_task(control_plane.serve(self.socket))
+            stop.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+        thread = threading.Thread(target=lambda: asyncio.run(serve()), name="control plane")
+        thread.start()
+        cancel = stop.result()
+
+        def end() -> None:
+            cancel()
+            thread.join()
+
+        self._stop = end
+        eventually(self._answers, "the control plane answers")
+
+    def _answers(self) -> bool:
+        try:
+            return delivery_reports(self.socket, []) == []
+        except StatusUnavailableError:
+            return False
+
+    def stop_control_plane(self) -> None:
+        self._stop()
+        self._stop = lambda: None
+
+    def apply(self, configuration: ConfigurationSpec) -> None:
+        """Hands a new revision to the control plane; waits for nothing."""
+        self.configuration = replace(configuration, revision=self.configuration.revision + 1)
+
+    def served(self) -> dict[str, str]:
+        """Names and versions of the listeners that Envoy says it serves; none while it does not answer."""
+        try:
+            names = served_listeners(self.admin)
+            return {r.name: r.version for r in listener_readings(self.admin, names).values()}
+        except EnvoyUnreachableError:
+            return {}
+
+    def report(self, spec: ListenerSpec) -> DeliveryReport:
+        parts = [*rendering.listener_resources(spec)]
+        certificates = self.configuration.server_certificates.values()
+        parts += [rendering.server_certificate_resource(one) for one in certificates]
+        parts += [rendering.ca_bundle_resource(one) for one in self.configuration.ca_bundles.values()]
+        needed = {parts[0].key, *parts[0].needs}
+        return delivery_reports(self.socket, [questions(p for p in parts if p.key in needed)])[0]
+
+    def wait_served(self, *specs: ListenerSpec) -> None:
+        for spec in specs:
+            eventually(
+                lambda spec=spec: (
+                    any(n.node == NODE and n.held for n in self.report(spec).nodes)
+                    and self.served().get(rendering.listener_name(spec.id))
+                    == rendering.listener_resources(spec)[0].version
+                ),
+                f"listener {spec.id} is served",
+            )
+
+    def wait_rejected(self, spec: ListenerSpec) -> str:
+        """Envoy's reason."""
+        return eventually(
+            lambda: next((n.reason for n in self.report(spec).nodes if n.reason), ""),
+            f"listener {spec.id} is rejected",
+        )
+
+    def wait_gone(self, *listeners: int) -> None:
+        names = {rendering.listener_name(id) for id in listeners}
+        eventually(lambda: not names & self.served().keys(), f"{names} are gone")
+
+
+@contextmanager
+def envoy_lab(drain_seconds: int = 2) -> Iterator[EnvoyLab]:
+    lab = EnvoyLab(drain_seconds)
+    lab.start_control_plane()
+    try:
+        lab.envoy.ensure()
+        yield lab
+    finally:
+        lab.stop_control_plane()
+        lab.envoy.stop()
+        shutil.rmtree(lab.folder)
+
+
+def https(
+    id: int, port: int, backend: int, *, ca: int | None = None, address: str = "127.0.0.1"
+) -> ListenerSpec:
+    """An HTTPS listener with certificate 1, for clients of `ca` where one is given."""
+    return ListenerSpec(id, address, port, group(id, backend), TlsSpec(server_certificate=1, ca_bundle=ca))
+
+
+def http(id: int, port: int, backend: int, *, address: str = "127.0.0.1") -> ListenerSpec:
+    return ListenerSpec(id, address, port, group(id, backend), tls=None)
+
+
+def group(id: int, *ports: int) -> BackendServerGroupSpec:
+    return BackendServerGroupSpec(id, tuple(BackendServerSpec("127.0.0.1", port) for port in ports))
+
+
+def configuration(
+    *listeners: ListenerSpec, server: KeyPair | None = None, cas: dict[int, KeyPair] | None = None
+) -> ConfigurationSpec:
+    """`server` becomes certificate 1; `cas` are CA certificates by id."""
+    certificates = {1: ServerCertificateSpec(1, server.certificate_pem, server.key_pem)} if server else {}
+    bundles = {id: CaBundleSpec(id, ca.certificate_pem) for id, ca in (cas or {}).items()}
+    return ConfigurationSpec(0, listeners, certificates, bundles)

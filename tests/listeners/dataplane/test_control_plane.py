@@ -1,0 +1,162 @@
+"""The control plane and a real Envoy: what is delivered, refused, kept and removed."""
+
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from listeners.spec import ServerCertificateSpec
+from tests.backend import Backend, running_backend
+from tests.conftest import Pki
+from tests.curl import Answer, curl
+from tests.envoy_lab import EnvoyLab, configuration, envoy_lab, group, http, https
+from tests.pki import KeyPair
+from tests.ports import free_port
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[EnvoyLab]:
+    with envoy_lab() as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[Backend]:
+    with running_backend() as backend:
+        yield backend
+
+
+def request(port: int, client: KeyPair | None = None, scheme: str = "https") -> Answer:
+    certificate = ("--cert", client.certificate, "--key", client.key) if client else ()
+    return curl("-k", *certificate, f"{scheme}://127.0.0.1:{port}/")
+
+
+def test_mutual_listener_lets_in_its_clients_only(lab: EnvoyLab, backend: Backend, pki: Pki) -> None:
+    listener = https(1, free_port(), backend.port, ca=2)
+    lab.apply(configuration(listener, server=pki.modern.server, cas={2: pki.modern.ca}))
+    lab.wait_served(listener)
+
+    assert request(listener.port, pki.modern.client).status == 200
+    assert request(listener.port).status == 0
+
+
+def test_listener_on_a_taken_port_is_rejected_and_the_rest_is_served(lab: EnvoyLab, backend: Backend) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        bad, good = http(10, other.getsockname()[1], backend.port), http(11, free_port(), backend.port)
+        lab.apply(configuration(bad, good))
+
+        reason = lab.wait_rejected(bad)
+        lab.wait_served(good)
+
+    assert "Address already in use" in reason
+    assert request(good.port, scheme="http").status == 200
+
+
+def test_deleted_listener_serves_until_the_additions_of_its_revision_are_accepted(
+    lab: EnvoyLab, backend: Backend
+) -> None:
+    """Pitfall A3: one revision deletes a listener and adds one that cannot be bound."""
+    old = http(20, free_port(), backend.port)
+    lab.apply(configuration(old))
+    lab.wait_served(old)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        bad = http(21, other.getsockname()[1], backend.port)
+        lab.apply(configuration(bad))
+        lab.wait_rejected(bad)
+
+        assert request(old.port, scheme="http").status == 200
+
+    mended = replace(bad, port=free_port())
+    lab.apply(configuration(mended))
+    lab.wait_served(mended)
+    lab.wait_gone(old.id)
+    assert request(old.port, scheme="http").status == 0
+
+
+def test_listeners_that_swap_ports_are_both_served(lab: EnvoyLab, backend: Backend) -> None:
+    one, other = http(30, free_port(), backend.port), http(31, free_port(), backend.port)
+    lab.apply(configuration(one, other))
+    lab.wait_served(one, other)
+
+    swapped = replace(one, port=other.port), replace(other, port=one.port)
+    lab.apply(configuration(*swapped))
+
+    lab.wait_served(*swapped)
+
+
+def test_listener_takes_the_port_of_one_deleted_with_it(lab: EnvoyLab, backend: Backend) -> None:
+    old = http(40, free_port(), backend.port)
+    lab.apply(configuration(old))
+    lab.wait_served(old)
+
+    new = http(41, old.port, backend.port)
+    lab.apply(configuration(new))
+
+    lab.wait_served(new)
+    lab.wait_gone(old.id)
+
+
+def test_removed_backend_server_gets_no_more_requests(lab: EnvoyLab) -> None:
+    with running_backend("first") as first, running_backend("second") as second:
+        listener = replace(http(50, free_port(), first.port), group=group(50, first.port, second.port))
+        lab.apply(configuration(listener))
+        lab.wait_served(listener)
+        alone = replace(listener, group=group(50, second.port))
+        lab.apply(configuration(alone))
+        lab.wait_served(alone)
+        first.forget()
+
+        statuses = {request(listener.port, scheme="http").status for _ in range(6)}
+
+    assert (statuses, first.requests) == ({200}, ())
+
+
+def test_restarted_control_plane_applies_what_changed_meanwhile(lab: EnvoyLab, backend: Backend) -> None:
+    kept, deleted = http(60, free_port(), backend.port), http(61, free_port(), backend.port)
+    lab.apply(configuration(kept, deleted))
+    lab.wait_served(kept, deleted)
+    lab.stop_control_plane()
+    taker = http(62, deleted.port, backend.port)
+    lab.apply(configuration(kept, taker))
+    assert request(kept.port, scheme="http").status == 200
+
+    lab.start_control_plane()
+
+    lab.wait_served(kept, taker)
+    lab.wait_gone(deleted.id)
+
+
+def test_certificate_that_envoy_cannot_load_leaves_the_old_one_serving(
+    lab: EnvoyLab, backend: Backend, pki: Pki
+) -> None:
+    """Pitfall A1: the pre-flight refuses it, and other listeners go on changing."""
+    listener = https(70, free_port(), backend.port)
+    lab.apply(configuration(listener, server=pki.modern.server))
+    lab.wait_served(listener)
+    foreign_key = ServerCertificateSpec(1, pki.modern.server.certificate_pem, pki.guide.server.key_pem)
+    broken = replace(
+        configuration(listener, http(71, free_port(), backend.port), server=pki.modern.server),
+        server_certificates={1: replace(foreign_key, chain=pki.guide.ca.certificate_pem)},
+    )
+    lab.apply(broken)
+    lab.wait_served(broken.listeners[1])
+
+    assert "KEY_VALUES_MISMATCH" in lab.report(listener).refusal
+    assert request(listener.port).status == 200
+
+
+def test_envoy_that_starts_anew_gets_everything(lab: EnvoyLab, backend: Backend, pki: Pki) -> None:
+    listener = https(80, free_port(), backend.port, ca=2)
+    lab.apply(configuration(listener, server=pki.modern.server, cas={2: pki.modern.ca}))
+    lab.wait_served(listener)
+    lab.envoy.stop()
+
+    assert lab.envoy.ensure()
+
+    lab.wait_served(listener)
+    assert request(listener.port, pki.modern.client).status == 200
