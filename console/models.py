@@ -1,6 +1,6 @@
 """The configuration's revision number: raised by every change that the data plane must learn of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -56,7 +56,7 @@ class RevisedQuerySet(models.QuerySet[M]):
         with ConfigurationRevision.objects.change():
             return super().bulk_create(objs, *args, **options)
 
-    def bulk_update(self, objs: Any, fields: Sequence[str], batch_size: int | None = None) -> int:
+    def bulk_update(self, objs: Any, fields: Iterable[str], batch_size: int | None = None) -> int:
         with ConfigurationRevision.objects.change():
             return super().bulk_update(objs, fields, batch_size)
 

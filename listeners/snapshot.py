@@ -92,4 +92,3 @@ def group_spec(group: BackendServerGroup) -> BackendServerGroupSpec:
 def server_certificate_spec(certificate: Certificate) -> ServerCertificateSpec:
     """With the private key in clear: for the control plane alone. Raises `SpecError`, `UnsealError`."""
     return ServerCertificateSpec(certificate.pk, certificate.content, certificate.private_key())
-

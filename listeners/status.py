@@ -200,7 +200,9 @@ def _state(
     local, nodes = _split(report)
     if readings is None:
         return ListenerState(
-            State.STOPPED, "Envoy does not answer, so nothing is served. It is being started again.", nodes=nodes
+            State.STOPPED,
+            "Envoy does not answer, so nothing is served. It is being started again.",
+            nodes=nodes,
         )
     reading = readings.get(wanted.name, ListenerReading(wanted.name, "", is_warming=False))
     state = _local_state(wanted, reading, report, local)
@@ -258,7 +260,8 @@ def _health(reading: BackendReading) -> BackendHealth:
     if reading.draining:
         return BackendHealth("Draining", "warning")
     return next(
-        (health for flag, health in HEALTH_BY_FLAG if flag in reading.flags), BackendHealth("Healthy", "success")
+        (health for flag, health in HEALTH_BY_FLAG if flag in reading.flags),
+        BackendHealth("Healthy", "success"),
     )
 
 

@@ -16,13 +16,19 @@ from listeners.dataplane.bootstrap import bootstrap, unix_address
 from listeners.dataplane.control_plane import ControlPlane
 from listeners.dataplane.delivery_status import (
     DeliveryReport,
+    ResourceQuestion,
     StatusUnavailableError,
     delivery_reports,
     questions,
 )
 from listeners.dataplane.envoy_process import EnvoyProcess, EnvoySettings
 from listeners.dataplane.preflight import Preflight
-from listeners.dataplane.reading import EnvoyUnreachableError, listener_readings, served_listeners
+from listeners.dataplane.reading import (
+    EnvoyUnreachableError,
+    is_live,
+    listener_readings,
+    served_listeners,
+)
 from listeners.rendering import envoy as rendering
 from listeners.spec import (
     BackendServerGroupSpec,
@@ -111,6 +117,17 @@ class EnvoyLab:
         parts += [rendering.ca_bundle_resource(one) for one in self.configuration.ca_bundles.values()]
         needed = {parts[0].key, *parts[0].needs}
         return delivery_reports(self.socket, [questions(p for p in parts if p.key in needed)])[0]
+
+    def reported_refusal(self, listener: int) -> str:
+        """Why the control plane does not hand this listener over."""
+        asked = [ResourceQuestion(rendering.LISTENER, rendering.listener_name(listener), "")]
+        return delivery_reports(self.socket, [asked])[0].refusal
+
+    def is_connected(self) -> bool:
+        """Whether Envoy is connected and has been answered."""
+        asked = [ResourceQuestion(rendering.LISTENER, "", "")]
+        connected = any(node.connected for node in delivery_reports(self.socket, [asked])[0].nodes)
+        return connected and is_live(self.admin)
 
     def wait_served(self, *specs: ListenerSpec) -> None:
         for spec in specs:

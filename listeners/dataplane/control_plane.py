@@ -104,7 +104,7 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
             for server in servers:
                 await server.stop(grace=None)
 
-    async def DeltaAggregatedResources(  # noqa: N802 - the name of the RPC
+    async def DeltaAggregatedResources(
         self, request_iterator: AsyncIterator[DeltaDiscoveryRequest], context: Any
     ) -> AsyncIterator[DeltaDiscoveryResponse]:
         first = await anext(aiter(request_iterator))

@@ -58,7 +58,7 @@ def questions(resources: Iterable[Resource]) -> tuple[ResourceQuestion, ...]:
     return tuple(ResourceQuestion(r.type_url, r.name, r.version) for r in resources)
 
 
-def status_handler(answer: Answer) -> grpc.GenericRpcHandler:
+def status_handler(answer: Answer) -> Any:
     """The server's side; `answer` maps questions, a tuple for each listener, to their reports."""
 
     async def fetch(request: list[list[dict[str, str]]], context: Any) -> list[dict[str, Any]]:
@@ -69,9 +69,7 @@ def status_handler(answer: Answer) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(SERVICE, {"Fetch": method})
 
 
-def delivery_reports(
-    socket: Path, asked: Sequence[Sequence[ResourceQuestion]]
-) -> list[DeliveryReport]:
+def delivery_reports(socket: Path, asked: Sequence[Sequence[ResourceQuestion]]) -> list[DeliveryReport]:
     """One report for each group of questions. Raises `StatusUnavailableError`."""
     with grpc.insecure_channel(f"unix:{socket}") as channel:
         call = channel.unary_unary(METHOD, _dumped, json.loads)

@@ -7,7 +7,7 @@ Source: Envoy's documentation, "xDS REST and gRPC protocol", and DeltaDiscoveryR
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from envoy.service.discovery.v3.discovery_pb2 import (
@@ -290,14 +290,13 @@ def _in_the_way(resource: Resource, holders: Iterable[Resource]) -> bool:
     )
 
 
-def _reasons(message: str, names: Iterable[str]) -> dict[str, str]:
+def _reasons(message: str, names: Collection[str]) -> dict[str, str]:
     """Envoy's error text split by the resources that it names as `NAME: reason`."""
-    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    if not pattern:
+    if not names:
         return {}
-    marks = list(re.finditer(rf"(?:^|(?<=[\s:,]))({pattern}): ", message))
-    ends = [mark.start() for mark in marks[1:]] + [len(message)]
+    pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    _, *parts = re.split(rf"(?:^|(?<=[\s:,]))({pattern}): ", message)
     return {
-        mark[1]: quotable(message[mark.end() : end].strip().rstrip(","))
-        for mark, end in zip(marks, ends, strict=True)
+        name: quotable(reason.strip().rstrip(","))
+        for name, reason in zip(parts[::2], parts[1::2], strict=True)
     }

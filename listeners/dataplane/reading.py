@@ -19,7 +19,7 @@ class EnvoyUnreachableError(Exception):
 
 @dataclass(frozen=True)
 class ListenerReading:
-    """`version` is that of the content which serves, "" for none; `is_warming`: another waits for a secret."""
+    """`version`: of the content that serves, "" for none; `is_warming`: another waits for a secret."""
 
     name: str
     version: str

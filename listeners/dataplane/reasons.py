@@ -44,7 +44,9 @@ def explained(reason: str, binary: str) -> Explanation:
     if "duplicate address" in reason:
         return Explanation("Another listener in Envoy still has this address and port.")
     if "certificate chain" in reason or "private key" in reason or "KEY_VALUES_MISMATCH" in reason:
-        return Explanation("Envoy cannot use the server certificate or its private key. Replace the certificate.")
+        return Explanation(
+            "Envoy cannot use the server certificate or its private key. Replace the certificate."
+        )
     if "trusted CA" in reason or "CA certificate" in reason:
         return Explanation("Envoy cannot use the CA certificate. Replace the certificate.")
     return Explanation("Envoy refuses this listener; its own words are below.")

@@ -106,9 +106,7 @@ class Child:
 class Supervisor:
     """`announce` is called once, when every child is ready and Envoy runs."""
 
-    def __init__(
-        self, envoy: EnvoyProcess, children: Sequence[Child], announce: Callable[[], None]
-    ) -> None:
+    def __init__(self, envoy: EnvoyProcess, children: Sequence[Child], announce: Callable[[], None]) -> None:
         self.envoy = envoy
         self.children = children
         self.announce = announce
@@ -191,12 +189,15 @@ class Supervisor:
                 os.read(wakeup, 64)
 
 
-def leash(end: Callable[[], None]) -> None:
-    """Calls `end` in a thread as soon as the supervisor at the other end of standard input is gone."""
+def leash() -> None:
+    """Ends this process as soon as the supervisor at the other end of standard input is gone.
+
+    At once and without cleaning up: a successor may already have put its own socket in place of ours.
+    """
 
     def watch() -> None:
         while os.read(0, 64):
             pass
-        end()
+        os._exit(1)
 
     threading.Thread(target=watch, name="leash", daemon=True).start()

@@ -13,9 +13,9 @@ from console.models import ConfigurationRevision
 from listeners import snapshot
 from listeners.dataplane.binary import BinaryError, envoy_binary
 from listeners.dataplane.control_plane import ControlPlane, RemoteListener
-from listeners.deployment import control_plane_socket
 from listeners.dataplane.preflight import Preflight
 from listeners.dataplane.supervisor import leash
+from listeners.deployment import control_plane_socket
 from listeners.spec import ConfigurationSpec
 
 
@@ -36,7 +36,7 @@ async def _serve(refusals: Callable[[ConfigurationSpec], Mapping[int, str]]) -> 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, serving.cancel)
-    leash(lambda: loop.call_soon_threadsafe(serving.cancel))
+    leash()
     try:
         await serving
     except asyncio.CancelledError:

@@ -16,7 +16,9 @@ class Command(BaseCommand):
         parser.add_argument("--node", required=True, help="a name of its own for this Envoy")
         parser.add_argument("--host", required=True, help="where the console's ELB_XDS_ADDRESS is reached")
         parser.add_argument("--port", required=True, type=int)
-        parser.add_argument("--server-name", help="name in the control plane's certificate; default: the host")
+        parser.add_argument(
+            "--server-name", help="name in the control plane's certificate; default: the host"
+        )
         parser.add_argument("--certificate", required=True, type=Path, help="this Envoy's client certificate")
         parser.add_argument("--key", required=True, type=Path, help="its private key")
         parser.add_argument("--ca", required=True, type=Path, help="CA of the control plane's certificate")

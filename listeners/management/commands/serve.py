@@ -11,8 +11,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from console.first_administrator import ensure_superuser_from_environment, setup_link
 from listeners.dataplane.binary import BinaryError
-from listeners.deployment import control_plane_socket, envoy_process, lock
 from listeners.dataplane.supervisor import AlreadyRunningError, Child, ChildFailedError, Supervisor
+from listeners.deployment import control_plane_socket, envoy_process, lock
 from listeners.models import LoadBalancer
 
 
@@ -20,7 +20,9 @@ class Command(BaseCommand):
     help = "Prepares the database, then runs the control plane, Envoy and the web server until it is stopped."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--no-prepare", action="store_true", help="leave database and static files as they are")
+        parser.add_argument(
+            "--no-prepare", action="store_true", help="leave database and static files as they are"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         owner = lock()

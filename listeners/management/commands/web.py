@@ -1,6 +1,5 @@
 """`manage.py web`: the web server of one machine; `serve` starts it."""
 
-import os
 from typing import Any
 
 import waitress
@@ -19,7 +18,7 @@ class Command(BaseCommand):
     help = "Serves the console's pages."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        leash(lambda: os._exit(0))
+        leash()
         waitress.serve(
             application,
             host=settings.ELB_CONSOLE_HOST,

@@ -69,7 +69,9 @@ def test_clients_of_a_mutual_listener(
     }
 
 
-def test_guide_certificates_of_version_1_and_sha1_are_served(lab: EnvoyLab, backend: Backend, pki: Pki) -> None:
+def test_guide_certificates_of_version_1_and_sha1_are_served(
+    lab: EnvoyLab, backend: Backend, pki: Pki
+) -> None:
     listener = https(2, free_port(), backend.port, ca=2)
     lab.apply(configuration(listener, server=pki.guide.server, cas={2: pki.guide.ca}))
     lab.wait_served(listener)
@@ -81,7 +83,9 @@ def test_guide_certificates_of_version_1_and_sha1_are_served(lab: EnvoyLab, back
     assert (answer.status, curl("-k", url, sha1=True).status) == (200, 0)
 
 
-@pytest.mark.parametrize("content", ["", "junk", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+@pytest.mark.parametrize(
+    "content", ["", "junk", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
 def test_ca_bundle_without_a_certificate_cannot_be_expressed(content: str) -> None:
     with pytest.raises(SpecError):
         CaBundleSpec(1, content)

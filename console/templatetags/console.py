@@ -1,0 +1,70 @@
+"""Small parts that every page draws the same way: icons, states, expiry dates, the navigation."""
+
+from datetime import datetime
+from typing import Protocol
+
+from django import template
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+
+SPRITE = "vendor/bootstrap-icons.svg"
+# A month is what ordering and installing a new certificate takes where people are careful.
+EXPIRES_SOON_DAYS = 30
+
+
+class Expiring(Protocol):
+    not_before: datetime
+    not_after: datetime
+
+
+@register.simple_tag
+def icon(name: str, classes: str = "") -> SafeString:
+    """An icon of the sprite, for the eye alone: the words beside it say the same."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        classes,
+        static(SPRITE),
+        name,
+    )
+
+
+@register.inclusion_tag("components/status_badge.html")
+def status_badge(word: str, tone: str) -> dict[str, str]:
+    """A dot and a word; `tone` is success, warning, danger, info or secondary."""
+    return {"word": word, "tone": tone}
+
+
+@register.inclusion_tag("components/expiry.html")
+def expiry(certificate: Expiring) -> dict[str, object]:
+    """When a certificate ends, and how near that is, in words and in color."""
+    now = timezone.now()
+    days = (certificate.not_after - now).days
+    if certificate.not_after <= now:
+        word, tone = "Expired", "danger"
+    elif certificate.not_before > now:
+        word, tone = "Not valid yet", "warning"
+    else:
+        word = "Less than a day left" if days == 0 else f"{days} day{'s' * (days != 1)} left"
+        tone = "warning" if days <= EXPIRES_SOON_DAYS else "success"
+    return {"not_after": certificate.not_after, "word": word, "tone": tone}
+
+
+@register.inclusion_tag("components/navigation.html", takes_context=True)
+def navigation(context: template.Context) -> dict[str, object]:
+    request: HttpRequest = context["request"]
+    match = request.resolver_match
+    here = (match.url_name or "") if match else ""
+    balancing = here.startswith(("load_balancer", "listener"))
+    items = [
+        ("Load Balancers", reverse("load_balancer_list"), "diagram-3", balancing),
+        ("Certificates", reverse("certificate_list"), "file-earmark-lock", here.startswith("certificate")),
+    ]
+    if getattr(request.user, "is_staff", False):
+        items.append(("Administration", reverse("admin:index"), "gear", False))
+    return {"items": items}

@@ -1,0 +1,35 @@
+"""How a page writes: what it reads, checks and stores is one transaction, one writer at a time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import transaction
+from django.forms import BaseForm, BaseFormSet
+from django.http import QueryDict
+
+from console.http import Request
+from console.models import ConfigurationRevision
+
+
+@contextmanager
+def posting(request: Request) -> Iterator[QueryDict | None]:
+    """What was posted, within the transaction that is to store it; None where a page is only looked at."""
+    if request.method != "POST":
+        yield None
+        return
+    with ConfigurationRevision.objects.change():
+        yield request.POST
+
+
+def accepted(*forms: "BaseForm | BaseFormSet[BaseForm]") -> bool:
+    """Whether everything posted is right; if anything is not, the transaction is given up."""
+    # Each form is asked, so that one answer shows every error.
+    verdicts = [form.is_valid() for form in forms]
+    if not all(verdicts) and forms[0].is_bound:
+        transaction.set_rollback(True)
+    return all(verdicts)
+
+
+def status_of(request: Request) -> int:
+    """The status of a form's page: 422 once something was posted, since what is right redirects."""
+    return 422 if request.method == "POST" else 200

@@ -1,0 +1,99 @@
+"""Pages about load balancers: the list, one with its listeners, adding, editing, deleting."""
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.views.decorators.http import require_safe
+
+from console.http import Request, page_or_dialog, redirect
+from listeners.forms import DeleteForm, LoadBalancerForm, StampForm
+from listeners.models import ListenerDraft, LoadBalancer
+from listeners.views.edits import accepted, posting, status_of
+from listeners.views.live import listener_table
+
+
+@require_safe
+def load_balancer_list(request: Request) -> HttpResponse:
+    load_balancers = LoadBalancer.objects.prefetch_related("listeners")
+    return render(request, "listeners/load_balancer_list.html", {"load_balancers": load_balancers})
+
+
+@require_safe
+def load_balancer_detail(request: Request, pk: int) -> HttpResponse:
+    load_balancer = get_object_or_404(LoadBalancer, pk=pk)
+    context = {
+        "load_balancer": load_balancer,
+        "tab": "listeners",
+        "table": listener_table(load_balancer),
+        "drafts": ListenerDraft.objects.filter(load_balancer=load_balancer, created_by=request.user),
+    }
+    return render(request, "listeners/load_balancer_detail.html", context)
+
+
+@require_safe
+def load_balancer_summary(request: Request, pk: int) -> HttpResponse:
+    context = {"load_balancer": get_object_or_404(LoadBalancer, pk=pk), "tab": "summary"}
+    return render(request, "listeners/load_balancer_summary.html", context)
+
+
+@require_safe
+def load_balancer_listeners(request: Request, pk: int) -> HttpResponse:
+    """The table alone, for a page that asks every other second; 204 while it shows what is so."""
+    table = listener_table(get_object_or_404(LoadBalancer, pk=pk))
+    if request.GET.get("shown") == table.version:
+        return HttpResponse(status=204)
+    return render(request, "listeners/_listener_table.html", {"table": table})
+
+
+def load_balancer_add(request: Request) -> HttpResponse:
+    with posting(request) as posted:
+        form = LoadBalancerForm(posted)
+        if accepted(form):
+            load_balancer = form.save()
+            messages.success(request, f"Load balancer {load_balancer} was added. Next, add a listener to it.")
+            return redirect(request, load_balancer)
+    return page_or_dialog(
+        request,
+        "listeners/load_balancer_add.html",
+        "listeners/_load_balancer_add.html",
+        {"form": form},
+        status_of(request),
+    )
+
+
+def load_balancer_edit(request: Request, pk: int) -> HttpResponse:
+    with posting(request) as posted:
+        load_balancer = get_object_or_404(LoadBalancer, pk=pk)
+        name = load_balancer.name
+        form = LoadBalancerForm(posted, instance=load_balancer)
+        stamp = StampForm(form.initial, posted)
+        if accepted(stamp, form):
+            form.save()
+            messages.success(request, f"Load balancer {load_balancer} was saved.")
+            return redirect(request, load_balancer)
+    return page_or_dialog(
+        request,
+        "listeners/load_balancer_edit.html",
+        "listeners/_load_balancer_edit.html",
+        {"form": form, "stamp": stamp, "load_balancer": load_balancer, "name": name},
+        status_of(request),
+    )
+
+
+def load_balancer_delete(request: Request, pk: int) -> HttpResponse:
+    with posting(request) as posted:
+        load_balancer = get_object_or_404(LoadBalancer, pk=pk)
+        count = load_balancer.listeners.count()
+        obstacle = f"It still has {count} listener{'s' * (count != 1)}. Delete them first." if count else ""
+        form = DeleteForm(posted, obstacle=obstacle)
+        if accepted(form):
+            load_balancer.delete()
+            messages.success(request, f"Load balancer {load_balancer} was deleted.")
+            return redirect(request, "load_balancer_list")
+    return page_or_dialog(
+        request,
+        "listeners/load_balancer_delete.html",
+        "listeners/_load_balancer_delete.html",
+        {"form": form, "load_balancer": load_balancer, "obstacle": obstacle},
+        status_of(request),
+    )

@@ -1,0 +1,102 @@
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from certificates.models import Certificate, KeyDraft
+from tests.conftest import Pki
+from tests.factories import ca_certificate, server_certificate, user
+
+pytestmark = pytest.mark.django_db
+
+LIST = "/admin/certificates/certificate/"
+
+
+@pytest.fixture
+def certificate(pki: Pki) -> Certificate:
+    ca_certificate(pki.modern.ca)
+    return server_certificate(pki.guide.server, created_by=user("ada"))
+
+
+@pytest.fixture
+def administrator() -> Client:
+    client = Client()
+    client.force_login(user("root", is_staff=True, is_superuser=True))
+    return client
+
+
+def pages(certificate: Certificate) -> Iterator[str]:
+    yield LIST
+    yield f"{LIST}{certificate.pk}/change/"
+    yield f"{LIST}{certificate.pk}/history/"
+
+
+def test_list_shows_what_an_administrator_reviews(administrator: Client, certificate: Certificate) -> None:
+    page = administrator.get(
+        LIST, {"expiry": "later", "type": "server", "q": "www.test.com"}
+    ).content.decode()
+
+    for fact in (
+        "CN=www.test.com,O=ELB",
+        f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}",
+        "RSA 2048",
+        certificate.fingerprint[:16],
+        f"{certificate.created_at:%Y-%m-%d %H:%M} UTC by ada",
+    ):
+        assert fact in page
+    assert "1 certificate" in page
+
+
+@pytest.mark.parametrize(("expiry", "count"), [("expired", 0), ("soon", 0), ("later", 2), ("junk", 2)])
+def test_list_filters_by_expiry(
+    administrator: Client, certificate: Certificate, expiry: str, count: int
+) -> None:
+    assert administrator.get(LIST, {"expiry": expiry}).context["cl"].result_count == count
+
+
+def test_no_page_shows_key_material(administrator: Client, certificate: Certificate, pki: Pki) -> None:
+    text = "".join(administrator.get(page).content.decode() for page in pages(certificate))
+
+    assert certificate.fingerprint in text
+    assert certificate.sealed_private_key not in text
+    assert "sealed" not in text.lower()
+    assert [line for line in pki.guide.server.key_pem.splitlines() if line in text] == []
+
+
+def test_nothing_can_be_written(administrator: Client, certificate: Certificate) -> None:
+    row = f"{LIST}{certificate.pk}/"
+
+    assert administrator.get(f"{LIST}add/").status_code == 403
+    assert administrator.post(f"{row}delete/", {"post": "yes"}).status_code == 403
+    assert administrator.post(f"{row}change/", {"name": "changed"}).status_code == 403
+    administrator.post(LIST, {"action": "delete_selected", "_selected_action": certificate.pk, "post": "yes"})
+    certificate.refresh_from_db()
+    assert certificate.name == "web"
+
+
+def test_key_drafts_have_no_pages(administrator: Client, certificate: Certificate) -> None:
+    KeyDraft.objects.keep("secret", user())
+
+    assert administrator.get("/admin/certificates/keydraft/").status_code == 404
+    assert "draft" not in administrator.get("/admin/").content.decode().lower()
+
+
+@pytest.mark.parametrize(("permissions", "status"), [([], 403), (["view_certificate"], 200)])
+def test_staff_needs_the_permission_to_view(
+    client: Client, certificate: Certificate, permissions: list[str], status: int
+) -> None:
+    staff = user("staff", is_staff=True)
+    staff.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client.force_login(staff)
+
+    assert [client.get(page).status_code for page in pages(certificate)] == [status] * 3
+
+
+def test_people_without_staff_are_sent_to_sign_in(client: Client, certificate: Certificate) -> None:
+    client.force_login(user())
+
+    answer = client.get(LIST)
+
+    assert answer.headers["Location"] == f"{reverse('admin:login')}?next={LIST}"

@@ -1,0 +1,205 @@
+"""The order in which one Envoy is told things, without an Envoy: the state machine alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
+
+from listeners.dataplane.discovery import Desired, Session
+from listeners.rendering.envoy import CLUSTER, ENDPOINTS, LISTENER, SECRET, resources
+from listeners.spec import CaBundleSpec, ConfigurationSpec, ListenerSpec
+from tests.conftest import Pki
+from tests.envoy_lab import configuration, http, https
+
+
+def desired(configuration: ConfigurationSpec, **refused: str) -> Desired:
+    return Desired(1, {r.key: r for r in resources(configuration)}, refused)
+
+
+def ask(type_url: str, *names: str, held: dict[str, str] | None = None) -> DeltaDiscoveryRequest:
+    return DeltaDiscoveryRequest(
+        type_url=type_url, resource_names_subscribe=names, initial_resource_versions=held or {}
+    )
+
+
+def acknowledge(response: DeltaDiscoveryResponse, error: str = "") -> DeltaDiscoveryRequest:
+    request = DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
+    if error:
+        request.error_detail.message = error
+    return request
+
+
+def told(responses: Sequence[DeltaDiscoveryResponse]) -> list[tuple[str, list[str], list[str]]]:
+    """Per response the type's short name, the resources' names and the removed names."""
+    return [
+        (r.type_url.rpartition(".")[2], sorted(one.name for one in r.resources), list(r.removed_resources))
+        for r in responses
+    ]
+
+
+def connected(wanted: Desired, names: Sequence[str] = ()) -> Session:
+    """A session whose Envoy has taken everything that it was sent."""
+    session = Session(wanted)
+    for request in (
+        ask(CLUSTER),
+        ask(ENDPOINTS, *(name for kind, name in wanted.resources if kind == ENDPOINTS)),
+        ask(LISTENER),
+        ask(SECRET, *(name for kind, name in wanted.resources if kind == SECRET)),
+    ):
+        session.receive(request)
+    while responses := session.responses():
+        for response in responses:
+            session.receive(acknowledge(response))
+    return session
+
+
+def test_fresh_envoy_with_nothing_to_serve_is_answered() -> None:
+    session = Session(desired(ConfigurationSpec(0)))
+    session.receive(ask(CLUSTER))
+    clusters = session.responses()
+    session.receive(acknowledge(clusters[0]))
+    session.receive(ask(LISTENER))
+    assert told(clusters) + told(session.responses()) == [("Cluster", [], []), ("Listener", [], [])]
+
+
+def test_listener_waits_for_its_cluster_and_endpoints() -> None:
+    session = Session(desired(configuration(http(1, 8000, 80))))
+    session.receive(ask(LISTENER))
+    session.receive(ask(CLUSTER))
+    first = session.responses()
+    session.receive(acknowledge(first[0]))
+    before_endpoints = session.responses()
+    session.receive(ask(ENDPOINTS, "group-1"))
+    endpoints = session.responses()
+    session.receive(acknowledge(endpoints[0]))
+
+    assert [told(r) for r in (first, before_endpoints, endpoints, session.responses())] == [
+        [("Cluster", ["group-1"], [])],
+        [],
+        [("ClusterLoadAssignment", ["group-1"], [])],
+        [("Listener", ["listener-1"], [])],
+    ]
+
+
+def test_removal_follows_the_additions_of_its_revision() -> None:
+    session = connected(desired(configuration(http(1, 8000, 80))))
+    session.aim(desired(configuration(http(2, 8001, 80))))
+    session.receive(acknowledge(session.responses()[0]))  # the new cluster
+    session.receive(ask(ENDPOINTS, "group-2"))
+    session.receive(acknowledge(session.responses()[0]))
+    addition = session.responses()
+    session.receive(acknowledge(addition[0]))
+    removal = session.responses()
+    session.receive(acknowledge(removal[0]))
+
+    assert [told(r) for r in (addition, removal, session.responses())] == [
+        [("Listener", ["listener-2"], [])],
+        [("Listener", [], ["listener-1"])],
+        [("Cluster", [], ["group-1"])],
+    ]
+
+
+def test_removal_is_withheld_while_an_addition_of_its_revision_is_refused() -> None:
+    keeper = http(3, 8002, 80)
+    session = connected(desired(configuration(http(1, 8000, 80), keeper)))
+    # The pre-flight refuses listener 2, so nothing of it is sent.
+    session.aim(desired(configuration(keeper), **{"listener-2": "bad certificate"}))
+    withheld = session.responses()
+    session.aim(desired(configuration(keeper)))
+
+    assert (told(withheld), told(session.responses())) == ([], [("Listener", [], ["listener-1"])])
+
+
+def test_listener_refused_earlier_does_not_withhold_a_later_removal() -> None:
+    keeper = http(3, 8002, 80)
+    refused = {"listener-2": "bad certificate"}
+    session = connected(desired(configuration(http(1, 8000, 80), keeper), **refused))
+    session.aim(desired(configuration(keeper), **refused))
+    assert told(session.responses()) == [("Listener", [], ["listener-1"])]
+
+
+def test_swapped_sockets_are_given_up_before_they_are_taken() -> None:
+    one, other = http(1, 8000, 80), http(2, 8001, 80)
+    session = connected(desired(configuration(one, other)))
+    session.aim(desired(configuration(replace(one, port=8001), replace(other, port=8000))))
+    removal = session.responses()
+    session.receive(acknowledge(removal[0]))
+    assert [told(r) for r in (removal, session.responses())] == [
+        [("Listener", [], ["listener-1", "listener-2"])],
+        [("Listener", ["listener-1", "listener-2"], [])],
+    ]
+
+
+def test_refused_secret_is_found_by_sending_one_at_a_time(pki: Pki) -> None:
+    listener = https(1, 8000, 80, ca=2)
+    wanted = configuration(listener, server=pki.modern.server, cas={2: pki.modern.ca})
+    session = connected(desired(wanted))
+    changed = replace(
+        configuration(listener, server=pki.guide.server),
+        ca_bundles={2: CaBundleSpec(2, pki.guide.ca.certificate_pem)},
+    )
+    session.aim(desired(changed))
+    both = session.responses()
+    session.receive(acknowledge(both[0], "Failed to load certificate chain from <inline>"))
+    first = session.responses()
+    session.receive(acknowledge(first[0]))
+    second = session.responses()
+    session.receive(acknowledge(second[0], "Failed to load certificate chain from <inline>"))
+
+    assert [told(r) for r in (both, first, second, session.responses())] == [
+        [("Secret", ["ca-2", "certificate-1"], [])],
+        [("Secret", ["ca-2"], [])],
+        [("Secret", ["certificate-1"], [])],
+        [],
+    ]
+    version = changed.server_certificates[1].version
+    assert (
+        session.rejection((SECRET, "certificate-1"), version)
+        == "Failed to load certificate chain from <inline>"
+    )
+
+
+def test_error_text_is_split_by_the_listeners_that_it_names() -> None:
+    listeners = http(1, 8000, 80), http(11, 8001, 80), http(2, 8002, 80)
+    session = connected(desired(configuration()))
+    wanted = desired(configuration(*listeners))
+    session.aim(wanted)
+    for name in ("group-1", "group-11", "group-2"):
+        session.receive(ask(ENDPOINTS, name))
+    for _ in range(2):
+        for response in session.responses():
+            if response.type_url != LISTENER:
+                session.receive(acknowledge(response))
+    refused = next(r for r in [session.types[LISTENER].sent] if r)
+    message = "Error adding/updating listener(s) listener-1: cannot bind\nlistener-11: no such address\n"
+    session.receive(acknowledge(DeltaDiscoveryResponse(type_url=LISTENER, nonce=refused.nonce), message))
+
+    reasons = {
+        spec.id: session.rejection((LISTENER, f"listener-{spec.id}"), version(wanted, spec))
+        for spec in listeners
+    }
+
+    assert reasons == {1: "cannot bind", 11: "no such address", 2: ""}
+    assert session.held((LISTENER, "listener-2")) == version(wanted, listeners[2])
+
+
+def test_reconnected_envoy_is_sent_what_has_changed_only(pki: Pki) -> None:
+    wanted = desired(configuration(http(1, 8000, 80), http(2, 8001, 80)))
+    before = connected(wanted)
+    held = {kind: dict(before.types[kind].held) for kind in (CLUSTER, ENDPOINTS, LISTENER)}
+    held[LISTENER]["listener-2"] = "older"
+    session = Session(wanted)
+    for kind in held:
+        session.receive(ask(kind, *(held[kind] if kind == ENDPOINTS else ()), held=held[kind]))
+
+    sent = []
+    while responses := session.responses():
+        sent += told(responses)
+        for response in responses:
+            session.receive(acknowledge(response))
+
+    assert [one for one in sent if one[1] or one[2]] == [("Listener", ["listener-2"], [])]
+
+
+def version(wanted: Desired, spec: ListenerSpec) -> str:
+    return wanted.resources[LISTENER, f"listener-{spec.id}"].version

@@ -1,0 +1,24 @@
+"""The settings tests run under: the console's own, with a data directory that lives as long as the run."""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# A person's own deployment must neither steer the tests nor be touched by them.
+for name in [name for name in os.environ if name.startswith(("ELB_", "DJANGO_SUPERUSER_"))]:
+    del os.environ[name]
+os.environ["ELB_DATA_DIR"] = tempfile.mkdtemp(prefix="elb-tests-")
+atexit.register(shutil.rmtree, os.environ["ELB_DATA_DIR"], ignore_errors=True)
+# Playwright's synchronous interface keeps an event loop in this thread, which Django would take for
+# asynchronous code and refuse the database to.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+
+from console.settings import *  # noqa: E402, F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Static files are served as they lie in the tree: no manifest has been collected.
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
