@@ -15,8 +15,12 @@ class RevisionQuerySet(models.QuerySet["ConfigurationRevision"]):
 
     def advance(self) -> None:
         """Raises the number; to be called inside the transaction of the change that it announces."""
-        if not self.update(number=models.F("number") + 1):
-            self.create(number=1)
+        if not self._raise():
+            self.get_or_create(pk=1)  # the very first change; another may be making the row as well
+            self._raise()
+
+    def _raise(self) -> int:
+        return self.update(number=models.F("number") + 1)
 
     @contextmanager
     def change(self) -> Iterator[None]:

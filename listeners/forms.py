@@ -171,9 +171,12 @@ def backend_servers(rows: Sequence[Mapping[str, str]]) -> BackendServerForms:
     return BACKEND_SERVER_FORMS(fields | management, prefix=ROWS)
 
 
-def backend_server_rows(rows: Sequence[Mapping[str, Any]]) -> BackendServerForms:
-    """Rows to be filled in, nothing checked yet; at least one is shown."""
-    return BACKEND_SERVER_FORMS(prefix=ROWS, initial=rows or [BLANK_ROW])
+def backend_server_rows(rows: Sequence[Mapping[str, Any]], action: str = "") -> BackendServerForms:
+    """Rows to be filled in, nothing checked yet; at least one is shown, and one just added has the focus."""
+    formset = BACKEND_SERVER_FORMS(prefix=ROWS, initial=rows or [BLANK_ROW])
+    if action == "add":
+        formset.forms[-1].fields["address"].widget.attrs["autofocus"] = True
+    return formset
 
 
 def posted_rows(posted: Mapping[str, str]) -> list[dict[str, str]]:

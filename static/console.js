@@ -57,25 +57,6 @@
     announce(`${file.name} was read`);
   };
 
-  // data-add-row="#template" data-into="#container" data-total="#id_form-TOTAL_FORMS"
-  const addRow = (button) => {
-    const total = document.querySelector(button.dataset.total);
-    const markup = document.querySelector(button.dataset.addRow).innerHTML;
-    const container = document.querySelector(button.dataset.into);
-    container.insertAdjacentHTML("beforeend", markup.replaceAll("__prefix__", total.value));
-    total.value = Number(total.value) + 1;
-    container.lastElementChild.querySelector("input:not([type=hidden]), select, textarea")?.focus();
-  };
-
-  // data-remove-row: marks the formset row for deletion and takes it out of sight and of the check.
-  const removeRow = (button) => {
-    const row = button.closest("[data-row]");
-    const marker = row.querySelector("input[name$='-DELETE']");
-    if (marker) marker.checked = true;
-    for (const control of row.querySelectorAll("input, select, textarea")) control.required = false;
-    row.hidden = true;
-  };
-
   document.addEventListener("change", ({ target }) => {
     if (target.form) showWhen(target.form);
     if (target.matches("[data-read-into]")) readFile(target);
@@ -88,8 +69,6 @@
     }
     if (!button) return;
     if (button.matches("[data-copy], [data-copy-text]")) copyText(button);
-    if (button.matches("[data-add-row]")) addRow(button);
-    if (button.matches("[data-remove-row]")) removeRow(button);
     if (button.matches("[data-dialog-close]") && dialog().contains(button)) {
       event.preventDefault();
       dialog().close();
@@ -104,12 +83,17 @@
     }
   });
 
-  // A whole page where a part was asked for (the session has ended, say) is gone to, not put inside.
+  // A whole page where a part was asked for is gone to, not put inside. When it is another page (the
+  // session has ended, say), this one is asked for again, so that signing in leads back here. hx-select
+  // takes its part out of a whole page.
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-    if (detail.shouldSwap && /^\s*<!doctype html/i.test(detail.serverResponse)) {
-      detail.shouldSwap = false;
-      window.location.assign(detail.xhr.responseURL);
-    }
+    if (!detail.shouldSwap || !/^\s*<!doctype html/i.test(detail.serverResponse)) return;
+    const here = window.location.pathname + window.location.search;
+    const asked = new URL(detail.pathInfo.finalRequestPath, window.location.href);
+    const isAnother = new URL(detail.xhr.responseURL).pathname !== asked.pathname;
+    if (!isAnother && detail.requestConfig.elt.hasAttribute("hx-select")) return;
+    detail.shouldSwap = false;
+    window.location.assign(isAnother ? here : detail.xhr.responseURL);
   });
 
   document.addEventListener("htmx:afterSwap", ({ detail }) => {

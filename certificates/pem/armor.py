@@ -104,7 +104,8 @@ def without_private_keys(text: str) -> str:
 
 def private_keys_in(text: str) -> str:
     """The private key blocks that could be used, to keep them as a draft; "" when the text has none."""
-    return "".join(block.text + "\n" for block in blocks(text) if block.kind is Kind.PRIVATE_KEY and block.der)
+    keys = (block for block in blocks(text) if block.kind is Kind.PRIVATE_KEY and block.der)
+    return "".join(key.text + "\n" for key in keys)
 
 
 def has_unmarked_base64(text: str) -> bool:

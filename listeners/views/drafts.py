@@ -65,7 +65,7 @@ def _backends(request: Request, draft: ListenerDraft) -> HttpResponse:
     if action == "previous":
         return _to_step(request, draft, "configure")
     if changed is not None:
-        return _backends_page(request, draft, backend_server_rows(changed), status=200)
+        return _backends_page(request, draft, backend_server_rows(changed, action), status=200)
     formset = backend_servers(rows)
     if formset.is_valid():
         return _to_step(request, draft, "confirm")

@@ -68,10 +68,12 @@ def listener_edit(request: Request, pk: int) -> HttpResponse:
 
 def listener_backends(request: Request, pk: int) -> HttpResponse:
     rows = posted_rows(request.POST)
-    changed = rows_after(request.POST.get("action", ""), rows)
+    action = request.POST.get("action", "")
+    changed = rows_after(action, rows)
     if changed is not None:
         listener = get_object_or_404(Listener.objects.select_related("load_balancer"), pk=pk)
-        return _backends_page(request, listener, backend_server_rows(changed), request.POST.get("stamp", ""))
+        formset = backend_server_rows(changed, action)
+        return _backends_page(request, listener, formset, request.POST.get("stamp", ""))
     with posting(request) as posted:
         listener = get_object_or_404(Listener.objects.select_related("load_balancer"), pk=pk)
         group = listener.backend_server_group

@@ -64,7 +64,9 @@ def test_every_damaged_character_is_refused() -> None:
             keyring.unseal(damaged, "row 1")
 
 
-@pytest.mark.parametrize("keep", ["", "v1", "v1.", "v1.{id}", "v1.{id}.", "v1.{id}.AAAA", "v1.{id}.é", "v2.{id}.AAAA"])
+@pytest.mark.parametrize(
+    "keep", ["", "v1", "v1.", "v1.{id}", "v1.{id}.", "v1.{id}.AAAA", "v1.{id}.é", "v2.{id}.AAAA"]
+)
 def test_anything_else_is_refused(keep: str) -> None:
     keyring = Keyring.parse(master_key())
 

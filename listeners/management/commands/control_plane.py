@@ -1,14 +1,16 @@
 """`manage.py control_plane`: feeds every Envoy that connects; `serve` starts it."""
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 
+from certificates.models import KeyDraft
 from console.models import ConfigurationRevision
 from listeners import snapshot
 from listeners.dataplane.binary import BinaryError, envoy_binary
@@ -17,6 +19,10 @@ from listeners.dataplane.preflight import Preflight
 from listeners.dataplane.supervisor import leash
 from listeners.deployment import control_plane_socket
 from listeners.spec import ConfigurationSpec
+
+logger = logging.getLogger(__name__)
+
+PURGE_INTERVAL = 60.0  # seconds between two removals of expired key drafts
 
 
 class Command(BaseCommand):
@@ -37,10 +43,28 @@ async def _serve(refusals: Callable[[ConfigurationSpec], Mapping[int, str]]) -> 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, serving.cancel)
     leash()
+    purging = asyncio.create_task(_purge_key_drafts())
     try:
         await serving
     except asyncio.CancelledError:
         return
+    finally:
+        purging.cancel()
+
+
+async def _purge_key_drafts() -> None:
+    """Drafts are of no use once they have expired; this is the process that is always there to remove them."""
+    while True:
+        try:
+            await asyncio.to_thread(_expire_key_drafts)
+        except DatabaseError:
+            logger.exception("removing expired key drafts failed")
+        await asyncio.sleep(PURGE_INTERVAL)
+
+
+def _expire_key_drafts() -> None:
+    close_old_connections()
+    KeyDraft.objects.expire()
 
 
 def _revision() -> int:

@@ -41,6 +41,31 @@ def test_mutual_listener_lets_in_its_clients_only(lab: EnvoyLab, backend: Backen
     assert request(listener.port).status == 0
 
 
+@pytest.mark.parametrize(
+    ("address", "reached"),
+    [
+        ("127.0.0.1", ["127.0.0.1"]),
+        ("127.0.0.2", ["127.0.0.2"]),
+        ("::1", ["[::1]"]),
+        ("0.0.0.0", ["127.0.0.1", "127.0.0.2"]),
+        ("::", ["127.0.0.1", "127.0.0.2", "[::1]"]),
+    ],
+)
+def test_listener_answers_at_its_addresses_only(
+    lab: EnvoyLab, backend: Backend, address: str, reached: list[str]
+) -> None:
+    listener = http(5, free_port(), backend.port, address=address)
+    lab.apply(configuration(listener))
+    lab.wait_served(listener)
+    hosts = ["127.0.0.1", "127.0.0.2", "[::1]"]
+
+    answering = [host for host in hosts if curl(f"http://{host}:{listener.port}/").status == 200]
+
+    assert answering == reached
+    lab.apply(configuration())
+    lab.wait_gone(listener.id)
+
+
 def test_listener_on_a_taken_port_is_rejected_and_the_rest_is_served(lab: EnvoyLab, backend: Backend) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

@@ -1,0 +1,63 @@
+"""Mistakes of a deployment are said before anything starts."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from console import checks
+from tests.conftest import Pki
+
+
+def test_good_settings_have_no_finding() -> None:
+    found = [checks.master_key, checks.envoy, checks.socket_paths, checks.allowed_hosts]
+    assert [one for check in [*found, checks.remote_control_plane] for one in check(None)] == []
+
+
+@pytest.mark.parametrize("key", ["", "short", "é" * 43, "A" * 44])
+def test_bad_master_key_is_refused_without_being_shown(settings: Settings, key: str) -> None:
+    settings.ELB_MASTER_KEY = key
+    (error,) = checks.master_key(None)
+    assert (error.id, key in error.msg) == ("console.E001", key == "")
+
+
+def test_deep_data_directory_is_refused(settings: Settings, tmp_path: Path) -> None:
+    settings.ELB_RUN_DIR = tmp_path / ("deep" * 24)
+    (error,) = checks.socket_paths(None)
+    assert (error.id, "107 bytes" in error.msg) == ("console.E004", True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "id"),
+    [("envoy version: abc/1.39.9/Clean/RELEASE/BoringSSL", "console.E003"), ("hello", "console.E002")],
+)
+def test_old_or_strange_envoy_is_refused(
+    settings: Settings, tmp_path: Path, answer: str, id: str
+) -> None:
+    program = tmp_path / "envoy"
+    program.write_text(f"#!/bin/sh\necho '{answer}'\n")
+    program.chmod(stat.S_IRWXU)
+    settings.ELB_ENVOY_BINARY = program
+    assert [error.id for error in checks.envoy(None)] == [id]
+
+
+def test_missing_envoy_is_refused(settings: Settings, tmp_path: Path) -> None:
+    settings.ELB_ENVOY_BINARY = tmp_path / "nothing"
+    assert [error.id for error in checks.envoy(None)] == ["console.E002"]
+
+
+def test_console_on_every_address_must_know_its_names(settings: Settings) -> None:
+    settings.ELB_CONSOLE_HOST, settings.ELB_ALLOWED_HOSTS = "0.0.0.0", []
+    assert [error.id for error in checks.allowed_hosts(None)] == ["console.E005"]
+    settings.ELB_ALLOWED_HOSTS = ["console.example.com"]
+    assert checks.allowed_hosts(None) == []
+
+
+def test_remote_control_plane_needs_its_files(settings: Settings, pki: Pki, tmp_path: Path) -> None:
+    settings.ELB_XDS_ADDRESS = "127.0.0.1:18000"
+    settings.ELB_XDS_CERTIFICATE_FILE = pki.modern.server.certificate
+    settings.ELB_XDS_KEY_FILE = tmp_path / "missing.key"
+    settings.ELB_XDS_CLIENT_CA_FILE = None
+    named = [error.msg.split(" must name")[0].rpartition(" ")[2] for error in checks.remote_control_plane(None)]
+    assert named == ["ELB_XDS_KEY_FILE", "ELB_XDS_CLIENT_CA_FILE"]

@@ -1,0 +1,64 @@
+import pytest
+from django.template.loader import render_to_string
+from django.test import Client, RequestFactory
+
+from console.http import page_or_dialog, redirect
+from tests.factories import user
+
+HTMX = {"HX-Request": "true"}
+
+
+def test_redirect_leaves_the_dialog() -> None:
+    plain = redirect(RequestFactory().get("/"), "certificate_detail", 7)
+    in_dialog = redirect(RequestFactory().get("/", headers=HTMX), "certificate_detail", 7)
+
+    assert (plain.status_code, plain.headers["Location"]) == (302, "/certificates/7/")
+    assert (in_dialog.status_code, in_dialog.headers["HX-Redirect"]) == (204, "/certificates/7/")
+
+
+@pytest.mark.parametrize(("headers", "title"), [({}, "500"), (HTMX, "404")])
+def test_page_or_dialog_by_who_asks(headers: dict[str, str], title: str) -> None:
+    request = RequestFactory().get("/", headers=headers)
+
+    answer = page_or_dialog(request, "500.html", "404.html", {"user": None}, status=422)
+
+    assert (answer.status_code, answer.headers["Vary"]) == (422, "HX-Request")
+    assert f'<p class="error-number">{title}</p>' in answer.content.decode()
+
+
+def test_error_page_needs_nothing_to_be_drawn() -> None:
+    page = render_to_string("500.html")
+
+    assert "Something went wrong" in page
+    assert "Sign Out" not in page
+
+
+def test_unknown_address_is_a_page_of_the_console(client: Client) -> None:
+    answer = client.get("/nowhere/")
+
+    assert answer.status_code == 404
+    assert "Page not found" in answer.content.decode()
+
+
+def test_unknown_host_is_refused(client: Client) -> None:
+    answer = client.get("/login/", headers={"host": "evil.example"})
+
+    assert answer.status_code == 400
+    assert "ELB_ALLOWED_HOSTS" in answer.content.decode()
+
+
+@pytest.mark.django_db
+def test_form_without_its_token_is_refused_with_a_page() -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user())
+
+    answer = client.post("/certificates/add/", {"name": "web"})
+
+    assert answer.status_code == 403
+    assert "could not be matched to your session" in answer.content.decode()
+
+
+def test_policy_forbids_inline_script_and_style(client: Client) -> None:
+    policy = client.get("/nowhere/").headers["Content-Security-Policy"]
+
+    assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(policy.split("; "))
