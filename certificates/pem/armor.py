@@ -18,7 +18,7 @@ MARKER = re.compile(
     r"|^[ \t>\ufeff]{0,80}(?!-----(?:BEGIN|END) [A-Z0-9][A-Z0-9 /.#]{0,60}-----)"
     rf"{DASH}{{0,10}}[ \t]{{0,3}}(?P<bent_kind>BEGIN|END)[ \t]{{1,3}}"
     r"(?P<bent_label>[A-Z0-9 ]{0,40}(?:CERTIFICATE|REQUEST|KEY|CRL|PKCS7|PARAMETERS|CMS))"
-    rf"[ \t]{{0,3}}{DASH}{{0,10}}",
+    rf"[ \t]{{0,3}}(?:(?!-----(?:BEGIN|END) ){DASH}){{0,10}}",
     re.MULTILINE,
 )
 LINE_END = re.compile(r"\r\n|\r|\n")
@@ -95,8 +95,9 @@ def without_private_keys(text: str) -> str:
     kept, position = [], 0
     for span in spans:
         kept.append(BARE_BASE64.sub("", text[position : span.start]))
-        if _kind(text, span) is not Kind.PRIVATE_KEY:
-            kept.append(text[span.start : span.end])
+        part = text[span.start : span.end]
+        if _kind(text, span) is not Kind.PRIVATE_KEY and "PRIVATE KEY" not in part.upper():
+            kept.append(part)
         position = span.end
     kept.append(BARE_BASE64.sub("", text[position:]))
     return "".join(kept)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa, x448, x25519
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorithmOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorithmOID, SignatureAlgorithmOID
 
 # What cryptography raises for octets that it cannot make sense of; found by fuzzing it.
 READ_ERRORS = (
@@ -241,7 +241,7 @@ def _signature(certificate: x509.Certificate) -> tuple[str, str]:
     oid = certificate.signature_algorithm_oid
     try:
         algorithm = certificate.signature_hash_algorithm
-        parameters = certificate.signature_algorithm_parameters
+        parameters = _signature_parameters(certificate)
     except READ_ERRORS:
         return oid.dotted_string[:40], "unknown digest"
     if algorithm is None:
@@ -261,6 +261,13 @@ def _signature(certificate: x509.Certificate) -> tuple[str, str]:
     return f"{digest} with {method}", digest
 
 
+def _signature_parameters(certificate: x509.Certificate) -> padding.PKCS1v15 | padding.PSS | ec.ECDSA | None:
+    """None for the algorithms that have none: DSA and the Edwards curves."""
+    if certificate.signature_algorithm_oid == SignatureAlgorithmOID.RSA_WITH_MD5:
+        return padding.PKCS1v15()  # cryptography verifies MD5 but does not name its padding
+    return certificate.signature_algorithm_parameters
+
+
 def _issued(
     issuer: x509.Certificate, issuer_key: CertificatePublicKeyTypes | None, certificate: x509.Certificate
 ) -> bool:
@@ -269,7 +276,7 @@ def _issued(
         if issuer.subject != certificate.issuer:
             return False
         signature, signed = certificate.signature, certificate.tbs_certificate_bytes
-        digest, parameters = certificate.signature_hash_algorithm, certificate.signature_algorithm_parameters
+        digest, parameters = certificate.signature_hash_algorithm, _signature_parameters(certificate)
         match issuer_key, parameters:
             case rsa.RSAPublicKey(), padding.PKCS1v15() | padding.PSS() if digest:
                 issuer_key.verify(signature, signed, parameters, digest)

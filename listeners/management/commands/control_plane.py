@@ -53,7 +53,7 @@ async def _serve(refusals: Callable[[ConfigurationSpec], Mapping[int, str]]) -> 
 
 
 async def _purge_key_drafts() -> None:
-    """Drafts are of no use once they have expired; this is the process that is always there to remove them."""
+    """Expired drafts are of no use to anybody; this process is always there to remove them."""
     while True:
         try:
             await asyncio.to_thread(_expire_key_drafts)
