@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from certificates import pem
 from certificates.forms import CertificateForm
 from certificates.models import Certificate
-from console.http import Request, page_or_dialog, redirect
+from console.http import Request, page_or_dialog, page_to_return_to, redirect
 
 # Of the listeners that use a certificate, the list names this many; beyond, it leads to the detail page.
 LISTENERS_SHOWN = 5
@@ -78,7 +78,8 @@ def certificate_download(request: Request, pk: int) -> HttpResponse:
 
 
 def _form_page(request: Request, certificate: Certificate, page: str) -> HttpResponse:
-    after = certificate.get_absolute_url() if certificate.pk else reverse("certificate_list")
+    back = page_to_return_to(request)
+    after = back or (certificate.get_absolute_url() if certificate.pk else reverse("certificate_list"))
     is_new = not certificate.pk
     data, files = (request.POST, request.FILES) if request.method == "POST" else (None, None)
     form = CertificateForm(data, files, instance=certificate, user=request.user)

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect as plain_redirect
 from django.shortcuts import render, resolve_url
 from django.utils.cache import patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
 
 
 class Request(HttpRequest):
@@ -47,6 +48,13 @@ def redirect(request: HttpRequest, to: Any, *args: Any) -> HttpResponse:
     if not is_htmx(request):
         return plain_redirect(to, *args)
     return HttpResponse(status=204, headers={"HX-Redirect": resolve_url(to, *args)})
+
+
+def page_to_return_to(request: HttpRequest) -> str:
+    """The path that the address carries as `next`, when it is one of this console; else nothing."""
+    target = request.GET.get("next", "")
+    safe = url_has_allowed_host_and_scheme(target, None) and target.startswith("/")
+    return target if safe else ""
 
 
 class BoundedMemoryUploadHandler(MemoryFileUploadHandler):

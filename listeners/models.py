@@ -267,10 +267,11 @@ class Listener(RevisedModel):
 
     def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
         """Takes the backend server group along when nothing else forwards to it."""
-        group = self.backend_server_group
-        outcome = super().delete(*args, **options)
-        if not group.listeners.exists():
-            group.delete()
+        with ConfigurationRevision.objects.change():
+            group = self.backend_server_group
+            outcome = super().delete(*args, **options)
+            if not group.listeners.exists():
+                group.delete()
         return outcome
 
 

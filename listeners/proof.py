@@ -74,8 +74,8 @@ def proof_commands(listener: Listener, console_host: str) -> tuple[ProofCommand,
         ProofCommand(
             "Without a client certificate",
             plain,
-            "Expected: refused. curl ends with an error, such as (56) and a word on the certificate that is "
-            "required, and shows no status line.",
+            'Expected: refused. curl shows no status line and ends with an error: (56) and "certificate '
+            'required", or, as timing has it, (35), (52) or (55).',
         ),
     )
 

@@ -128,8 +128,14 @@ def backend_health(listener: Listener) -> dict[tuple[str, int], BackendHealth]:
 
 
 def rendered_configuration(listener: Listener) -> str:
-    """The Envoy configuration of a listener as JSON; certificates and keys appear by name."""
-    spec = snapshot.listener_spec(listener)
+    """The Envoy configuration of a listener as JSON; certificates and keys appear by name.
+
+    Empty where the row asks for something that may not be served; the listener's state says why.
+    """
+    try:
+        spec = snapshot.listener_spec(listener)
+    except SpecError:
+        return ""
     secrets: list[dict[str, Any]] = []
     if listener.server_certificate:
         name = rendering.server_certificate_name(listener.server_certificate.pk)

@@ -28,7 +28,7 @@ def s_client(
     resume: Path | None = None,
     address: str = "127.0.0.1",
 ) -> Connection:
-    """One request on one connection. `version` is tls1_2 or tls1_3; sessions are files as OpenSSL writes them."""
+    """One request on one connection; `version` is tls1_2 or tls1_3, sessions are files of OpenSSL."""
     command = ["openssl", "s_client", "-connect", f"{address}:{port}", f"-{version}", "-ign_eof"]
     if client:
         command += ["-cert", str(client.certificate), "-key", str(client.key)]

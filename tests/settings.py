@@ -16,8 +16,9 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
 from console.settings import *  # noqa: E402, F403
 
+# Static files are served as they lie in the tree; WhiteNoise warns where nothing has been collected.
+STATIC_ROOT = private_directory(ELB_DATA_DIR / "static")  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-# Static files are served as they lie in the tree: no manifest has been collected.
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 
 from console.http import Request, redirect
 from listeners.forms import (
@@ -48,7 +50,8 @@ def _configure(request: Request, draft: ListenerDraft) -> HttpResponse:
     posted = {name: request.POST[name] for name in ListenerForm.Meta.fields if name in request.POST}
     draft.remember("configure", draft.fields("configure") | posted)
     if request.POST.get("action") == "add-certificate":
-        return redirect(request, "certificate_add")
+        back = urlencode({"next": request.path})
+        return redirect(request, f"{reverse('certificate_add')}?{back}")
     form = _listener_form(draft)
     if form.is_valid():
         return _to_step(request, draft, "backends")

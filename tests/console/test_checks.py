@@ -32,9 +32,7 @@ def test_deep_data_directory_is_refused(settings: Settings, tmp_path: Path) -> N
     ("answer", "id"),
     [("envoy version: abc/1.39.9/Clean/RELEASE/BoringSSL", "console.E003"), ("hello", "console.E002")],
 )
-def test_old_or_strange_envoy_is_refused(
-    settings: Settings, tmp_path: Path, answer: str, id: str
-) -> None:
+def test_old_or_strange_envoy_is_refused(settings: Settings, tmp_path: Path, answer: str, id: str) -> None:
     program = tmp_path / "envoy"
     program.write_text(f"#!/bin/sh\necho '{answer}'\n")
     program.chmod(stat.S_IRWXU)
@@ -59,5 +57,7 @@ def test_remote_control_plane_needs_its_files(settings: Settings, pki: Pki, tmp_
     settings.ELB_XDS_CERTIFICATE_FILE = pki.modern.server.certificate
     settings.ELB_XDS_KEY_FILE = tmp_path / "missing.key"
     settings.ELB_XDS_CLIENT_CA_FILE = None
-    named = [error.msg.split(" must name")[0].rpartition(" ")[2] for error in checks.remote_control_plane(None)]
+    named = [
+        error.msg.split(" must name")[0].rpartition(" ")[2] for error in checks.remote_control_plane(None)
+    ]
     assert named == ["ELB_XDS_KEY_FILE", "ELB_XDS_CLIENT_CA_FILE"]

@@ -2,7 +2,7 @@ import pytest
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 
-from console.http import page_or_dialog, redirect
+from console.http import page_or_dialog, page_to_return_to, redirect
 from tests.factories import user
 
 HTMX = {"HX-Request": "true"}
@@ -62,3 +62,19 @@ def test_policy_forbids_inline_script_and_style(client: Client) -> None:
     policy = client.get("/nowhere/").headers["Content-Security-Policy"]
 
     assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(policy.split("; "))
+
+
+@pytest.mark.parametrize(
+    ("target", "page"),
+    [
+        ("/load-balancers/1/?x=1", "/load-balancers/1/?x=1"),
+        ("https://example.com/", ""),
+        ("//example.com/", ""),
+        ("/\\example.com/", ""),
+        ("javascript:alert(1)", ""),
+        ("relative/", ""),
+        ("", ""),
+    ],
+)
+def test_only_pages_of_this_console_are_returned_to(target: str, page: str) -> None:
+    assert page_to_return_to(RequestFactory().get("/", {"next": target})) == page

@@ -173,8 +173,8 @@ def test_configure_keeps_the_certificates_that_http_hides(
     assert draft.fields("configure")["ca_certificate"] == configure["ca_certificate"]
 
 
-def test_configure_leads_to_adding_a_certificate_where_there_is_none(
-    client: Client, load_balancer: LoadBalancer
+def test_configure_leads_to_adding_a_certificate_and_back(
+    client: Client, load_balancer: LoadBalancer, pki: Pki
 ) -> None:
     user = factories.user()
     client.force_login(user)
@@ -184,7 +184,11 @@ def test_configure_leads_to_adding_a_certificate_where_there_is_none(
 
     answer = client.post(at(draft, "configure"), {"name": "kept", "port": "", "action": "add-certificate"})
 
-    assert answer.headers["Location"] == reverse("certificate_add")
+    added = client.post(
+        answer.headers["Location"], {"name": "ca", "type": "ca", "content": pki.modern.ca.certificate_pem}
+    )
+    assert answer.headers["Location"].partition("?")[0] == reverse("certificate_add")
+    assert added.headers["Location"] == at(draft, "configure")
     draft.refresh_from_db()
     assert draft.fields("configure")["name"] == "kept"
 

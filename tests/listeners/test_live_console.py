@@ -49,7 +49,7 @@ def test_envoy_is_independent_of_its_console(console: LiveConsole) -> None:
 def test_private_key_leaves_no_trace(
     console: LiveConsole, client: ConsoleClient, backend: Backend, pki: Pki
 ) -> None:
-    """Pitfalls K1 and K2: no line of the key in a page, a log or a file, while the listener that needs it runs."""
+    """Pitfalls K1 and K2: no line of the key in a page, a log or a file while its listener runs."""
     server = client.add_certificate(
         "canary", "server", pki.modern.server.certificate_pem, pki.modern.server.key_pem
     )
@@ -69,7 +69,9 @@ def test_private_key_leaves_no_trace(
     assert holders == []
 
 
-def test_hostile_names_are_data(console: LiveConsole, client: ConsoleClient, backend: Backend, pki: Pki) -> None:
+def test_hostile_names_are_data(
+    console: LiveConsole, client: ConsoleClient, backend: Backend, pki: Pki
+) -> None:
     before = {path.relative_to(console.folder) for path in console.folder.rglob("*")}
     for name in HOSTILE_NAMES:
         certificate = client.add_certificate(name, "ca", pki.modern.ca.certificate_pem)
@@ -94,7 +96,9 @@ def test_many_writers_at_once_are_all_served(console: LiveConsole, client: Conso
     def write(writer: int) -> None:
         session = console.client()
         for number in range(each):
-            answer = session.post("/load-balancers/add/", name=f"w{writer}-{number}", address=f"127.1.{writer}.{number}")
+            answer = session.post(
+                "/load-balancers/add/", name=f"w{writer}-{number}", address=f"127.1.{writer}.{number}"
+            )
             outcomes.append(answer.status_code)
         session.close()
 
@@ -113,7 +117,11 @@ def test_health_of_backend_servers_is_shown(client: ConsoleClient, backend: Back
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
         down = reserved.getsockname()[1]
-        servers = [BackendFields(backend.port), BackendFields(down), BackendFields(backend.port, "127.0.0.2", 0)]
+        servers = [
+            BackendFields(backend.port),
+            BackendFields(down),
+            BackendFields(backend.port, "127.0.0.2", 0),
+        ]
         listener = client.add_listener(1, free_port(), servers)
         client.wait_running(listener)
 
@@ -121,14 +129,24 @@ def test_health_of_backend_servers_is_shown(client: ConsoleClient, backend: Back
             lambda: (found := client.listener_page(listener)) and "Unhealthy" in found and found, "the health"
         )
 
-    health = dict(re.findall(r"(127\.0\.0\.\d:\d+|127\.0\.0\.\d \d+) (?:\d+ )?(Healthy|Unhealthy|Draining)", page))
+    health = dict(
+        re.findall(r"(127\.0\.0\.\d:\d+|127\.0\.0\.\d \d+) (?:\d+ )?(Healthy|Unhealthy|Draining)", page)
+    )
     assert list(health.values()) == ["Healthy", "Unhealthy", "Draining"]
 
 
 def test_requests_follow_the_weights(client: ConsoleClient) -> None:
-    with running_backend("heavy") as heavy, running_backend("light") as light, running_backend("none") as none:
+    with (
+        running_backend("heavy") as heavy,
+        running_backend("light") as light,
+        running_backend("none") as none,
+    ):
         port = free_port()
-        servers = [BackendFields(heavy.port, weight=3), BackendFields(light.port), BackendFields(none.port, weight=0)]
+        servers = [
+            BackendFields(heavy.port, weight=3),
+            BackendFields(light.port),
+            BackendFields(none.port, weight=0),
+        ]
         listener = client.add_listener(1, port, servers)
         client.wait_running(listener)
         eventually(lambda: client.listener_page(listener).count("Healthy") >= 2, "healthy backend servers")

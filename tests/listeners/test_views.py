@@ -90,7 +90,7 @@ def test_list_shows_load_balancers_with_their_listeners(signed_in: Client) -> No
     factories.load_balancer("second", "127.0.0.2")
     page = signed_in.get(reverse("load_balancer_list"))
     text = words(page.content)
-    assert f"first {first.pk} 127.0.0.1 plain (HTTP/8080) In the cellar Edit Delete second" in text
+    assert f"first ID {first.pk} 127.0.0.1 plain (HTTP/8080) In the cellar Edit Delete second" in text
     assert f'href="{listener.get_absolute_url()}"'.encode() in page.content
 
 
@@ -199,7 +199,7 @@ def test_load_balancer_shows_its_listeners_and_no_others(signed_in: Client) -> N
     shown = factories.listener(name="shown", port=8080, servers=[factories.backend_server("2001:db8::1", 81)])
     factories.listener(name="of another load balancer")
     text = words(signed_in.get(shown.load_balancer.get_absolute_url()).content)
-    assert f"shown {shown.pk} HTTP/8080 -- Not running" in text
+    assert f"shown ID {shown.pk} HTTP/8080 -- Not running" in text
     assert "[2001:db8::1]:81" in text
     assert "of another load balancer" not in text
 
