@@ -7,7 +7,7 @@ DEV := $(VENV)/dev.installed
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run restart test lint types imports format check requirements clean tools
+.PHONY: run restart test lint types imports format check requirements screenshots clean tools
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -42,6 +42,9 @@ requirements: $(DEV)
 	CUSTOM_COMPILE_COMMAND='make requirements' $(COMPILE) $(ARGS) -o requirements/base.txt pyproject.toml
 	CUSTOM_COMPILE_COMMAND='make requirements' $(COMPILE) $(ARGS) --extra dev -c requirements/base.txt \
 		-o requirements/dev.txt pyproject.toml
+
+screenshots: tools $(DEV)
+	$(BIN)/python -m tests.screenshots
 
 clean:
 	rm -rf $(VENV) staticfiles .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

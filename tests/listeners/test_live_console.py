@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import socket
+import subprocess
 import threading
 from html import unescape
 from pathlib import Path
@@ -165,3 +167,53 @@ def test_refused_form_keeps_the_key_out_of_the_answer(
     fields = {"content": pki.modern.server.certificate_pem, "private_key": "", field: key}
     answer = client.post("/certificates/add/", name="refused", type="server", **fields)
     assert (answer.status_code, key.splitlines()[1] in answer.text) == (422, False)
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize(
+    ("certificates", "address"),
+    [
+        ("guide", "0.0.0.0"),
+        ("modern", "0.0.0.0"),
+        ("modern", "127.0.0.2"),
+        ("modern", "::1"),
+        ("guide", "::1"),
+    ],
+)
+def test_commands_of_the_page_work_when_pasted(
+    client: ConsoleClient,
+    backend: Backend,
+    pki: Pki,
+    tmp_path: Path,
+    certificates: str,
+    address: str,
+    shell: str,
+) -> None:
+    made = {"guide": pki.guide, "modern": pki.modern}[certificates]
+    server = client.add_certificate("pasted", "server", made.server.certificate_pem, made.server.key_pem)
+    ca = client.add_certificate("pasted", "ca", made.ca.certificate_pem)
+    # A listener that listens everywhere stands alone on its port, so each address has its own balancer.
+    balancer = client.add_load_balancer(f"pasted-{certificates}-{address}-{shell}", address)
+    servers = [BackendFields(backend.port)]
+    listener = client.add_listener(
+        balancer, free_port(), servers, server_certificate=server, ca_certificate=ca
+    )
+    client.wait_running(listener)
+    eventually(lambda: "Healthy" in client.listener_page(listener), "a healthy backend server")
+    for name, file in (("client.crt", made.client.certificate), ("client.key", made.client.key)):
+        shutil.copy(file, tmp_path / name)
+    shutil.copy(made.ca.certificate, tmp_path / "ca.crt")
+    page = client.get(f"/listeners/{listener}/")
+    commands = [
+        text
+        for text in map(unescape, re.findall(r"<code[^>]*>(.*?)</code>", page, re.DOTALL))
+        if "curl" in text
+    ]
+
+    outcomes = [
+        subprocess.run([shell], input=command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+        for command in commands
+    ]
+
+    assert [outcome.stdout.partition("\n")[0].strip() for outcome in outcomes] == ["HTTP/1.1 200 OK", ""]
+    assert outcomes[1].returncode in {35, 52, 55, 56}  # in TLS 1.3 timing decides which
