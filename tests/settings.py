@@ -14,6 +14,7 @@ atexit.register(shutil.rmtree, os.environ["ELB_DATA_DIR"], ignore_errors=True)
 # asynchronous code and refuse the database to.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
+from console.env import private_directory  # noqa: E402
 from console.settings import *  # noqa: E402, F403
 
 # Static files are served as they lie in the tree; WhiteNoise warns where nothing has been collected.

@@ -1,6 +1,5 @@
 """What the certificate intake says of a certificate, held against what Envoy does with it."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +9,10 @@ from certificates import pem
 from listeners.dataplane.binary import envoy_binary
 from listeners.dataplane.preflight import Preflight
 from listeners.spec import CaBundleSpec, ConfigurationSpec, ServerCertificateSpec
-from tests.backend import Backend, running_backend
+from tests.backend import Backend
 from tests.conftest import Pki
 from tests.curl import curl
-from tests.envoy_lab import EnvoyLab, envoy_lab, https
+from tests.envoy_lab import EnvoyLab, https
 from tests.pki import CLIENT_EXTENSIONS, KEY_OPTIONS, SERVER_EXTENSIONS, KeyPair, authority, issue
 from tests.ports import free_port
 
@@ -103,18 +102,6 @@ def test_pasted_chain_in_any_order_is_served_leaf_first(preflight: Preflight, tm
     assert material.private_key is not None
     assert is_loaded(preflight, material.content, material.private_key)
     assert not is_loaded(preflight, pasted, leaf.key_pem)  # or ordering would be of no use
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[EnvoyLab]:
-    with envoy_lab() as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with running_backend() as backend:
-        yield backend
 
 
 CAS = {

@@ -1,7 +1,5 @@
 """From rows to specs: what is asked for, at what cost, and that damaged rows never open anything (F1)."""
 
-from collections.abc import Iterator
-
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -11,26 +9,14 @@ from console.models import ConfigurationRevision
 from listeners import snapshot
 from listeners.models import Listener
 from tests import factories
-from tests.backend import Backend, running_backend
+from tests.backend import Backend
 from tests.conftest import Pki
 from tests.curl import curl
-from tests.envoy_lab import EnvoyLab, envoy_lab
+from tests.envoy_lab import EnvoyLab
 from tests.ports import free_port
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[EnvoyLab]:
-    with envoy_lab() as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with running_backend() as backend:
-        yield backend
 
 
 def mutual_listener(pki: Pki, backend: Backend) -> Listener:

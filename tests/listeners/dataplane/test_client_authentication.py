@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 from listeners.dataplane.binary import envoy_binary
 from listeners.rendering import envoy as rendering
 from listeners.spec import CaBundleSpec, ConfigurationSpec, SpecError
-from tests.backend import Backend, running_backend
+from tests.backend import Backend
 from tests.conftest import Pki
 from tests.curl import curl
 from tests.envoy_lab import EnvoyLab, configuration, envoy_lab, https
@@ -24,18 +23,6 @@ from tests.s_client import s_client
 from tests.waiting import eventually
 
 VERSIONS = ("tls1_2", "tls1_3")
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[EnvoyLab]:
-    with envoy_lab() as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with running_backend() as backend:
-        yield backend
 
 
 def status(port: int, client: KeyPair | None = None, *options: str) -> int:

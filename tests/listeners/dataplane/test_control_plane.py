@@ -1,7 +1,6 @@
 """The control plane and a real Envoy: what is delivered, refused, kept and removed."""
 
 import socket
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,21 +9,9 @@ from listeners.spec import ServerCertificateSpec
 from tests.backend import Backend, running_backend
 from tests.conftest import Pki
 from tests.curl import Answer, curl
-from tests.envoy_lab import EnvoyLab, configuration, envoy_lab, group, http, https
+from tests.envoy_lab import EnvoyLab, configuration, group, http, https
 from tests.pki import KeyPair
 from tests.ports import free_port
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[EnvoyLab]:
-    with envoy_lab() as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with running_backend() as backend:
-        yield backend
 
 
 def request(port: int, client: KeyPair | None = None, scheme: str = "https") -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from listeners.identity_headers import IDENTITY_HEADERS
-from tests.backend import Backend, running_backend
+from tests.backend import Backend
 from tests.conftest import Pki
 from tests.curl import curl
 from tests.envoy_lab import EnvoyLab, configuration, envoy_lab, http, https
@@ -22,12 +22,6 @@ SPELLINGS = {
     "one underscore": lambda name: name.replace("-", "_", 1),
     "percent encoded": lambda name: name.replace("-", "%2D"),
 }
-
-
-@pytest.fixture(scope="module")
-def backend() -> Iterator[Backend]:
-    with running_backend() as backend:
-        yield backend
 
 
 @pytest.fixture(scope="module")
