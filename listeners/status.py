@@ -234,9 +234,7 @@ def _local_state(
         return ListenerState(State.REJECTED, explanation.sentence, refusal, explanation.remedy)
     if local is None or not local.connected:
         return ListenerState(State.APPLYING, "Envoy is not connected to the control plane at the moment.")
-    # What Envoy has acknowledged counts, not the version that it shows: an update of filter chains in place
-    # leaves the old version there (`config_dump`, Envoy 1.40).
-    if local.held and reading.version and not reading.is_warming:
+    if local.held and reading.version == wanted.version and not reading.is_warming:
         return ListenerState(State.RUNNING)
     if reading.is_warming:
         return ListenerState(State.APPLYING, "Envoy waits for the certificates of this listener.")

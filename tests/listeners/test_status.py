@@ -60,7 +60,8 @@ class RenderedConfiguration(TestCase):
         listener.server_certificate.name, listener.ca_certificate.name = server, ca
         shown = json.loads(rendered_configuration(listener))
         assert keys(shown) == self.shape
-        assert shown["secrets"][0]["tls_certificate"]["private_key"] == f"[private key of certificate {server}]"
+        key = shown["secrets"][0]["tls_certificate"]["private_key"]
+        assert key == f"[private key of certificate {server}]"
 
     @pytest.fixture(autouse=True)
     def _listener(self, mutual_listener: Listener) -> None:
