@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/base.installed
 DEV := $(VENV)/dev.installed
+BENCH := .cache/bench/installed
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-.PHONY: run restart test lint types imports format check requirements screenshots clean tools
+.PHONY: run restart test bench lint types imports format check requirements screenshots clean tools
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -19,6 +20,9 @@ restart: $(BASE)
 
 test: tools $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(BASE) $(BENCH)
+	@$(BIN)/python -m tests.bench --x509-python .cache/bench/venv/bin/python $(ARGS)
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -42,6 +46,8 @@ requirements: $(DEV)
 	CUSTOM_COMPILE_COMMAND='make requirements' $(COMPILE) $(ARGS) -o requirements/base.txt pyproject.toml
 	CUSTOM_COMPILE_COMMAND='make requirements' $(COMPILE) $(ARGS) --extra dev -c requirements/base.txt \
 		-o requirements/dev.txt pyproject.toml
+	CUSTOM_COMPILE_COMMAND='make requirements' $(COMPILE) $(ARGS) -c requirements/base.txt \
+		-o requirements/bench.txt tests/bench/requirements.in
 
 screenshots: tools $(DEV)
 	$(BIN)/python -m tests.screenshots
@@ -61,4 +67,11 @@ $(BASE): requirements/base.txt
 
 $(DEV): requirements/dev.txt $(BASE)
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# What `make bench` compares with; nothing else of the project needs it.
+$(BENCH): requirements/bench.txt
+	@mkdir -p $(@D)
+	$(PYTHON) -m venv --clear .cache/bench/venv
+	.cache/bench/venv/bin/pip install --quiet --require-hashes -r requirements/bench.txt
 	@touch $@

@@ -1,14 +1,27 @@
 """Django's admin lets an administrator review stored certificates: read-only, and no key material."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
+from certificates import pem
+from certificates.expiry import USERS, ExpiryState
+from certificates.filters import KeyType, Use
 from certificates.models import Certificate
+from certificates.rows import LISTENERS_SHOWN
+from certificates.search import Search, Walked
+
+SEVERITIES = {
+    pem.Severity.REFUSE: "Would be refused today",
+    pem.Severity.WARN: "Warning",
+    pem.Severity.NOTE: "Note",
+}
 
 
 class ExpiryFilter(admin.SimpleListFilter):
@@ -18,32 +31,67 @@ class ExpiryFilter(admin.SimpleListFilter):
     parameter_name = "expiry"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> Iterable[tuple[str, str]]:
-        return [("expired", "Expired"), ("soon", "Within 30 days"), ("later", "Later")]
+        return ExpiryState.choices
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
-        now = timezone.now()
-        soon = now + timedelta(days=30)
-        conditions = {
-            "expired": {"not_after__lte": now},
-            "soon": {"not_after__gt": now, "not_after__lte": soon},
-            "later": {"not_after__gt": soon},
-        }
-        return queryset.filter(**conditions.get(self.value() or "", {}))
+        chosen = self.value() or ""
+        if chosen not in ExpiryState.values:
+            return queryset
+        return queryset.filter(ExpiryState(chosen).condition(timezone.now()))
+
+
+class KeyFilter(admin.SimpleListFilter):
+    title = "key"
+    parameter_name = "key"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> Iterable[tuple[str, str]]:
+        return KeyType.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
+        chosen = self.value() or ""
+        return queryset.filter(KeyType(chosen).condition()) if chosen in KeyType.values else queryset
+
+
+class UseFilter(admin.SimpleListFilter):
+    title = "use"
+    parameter_name = "use"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> Iterable[tuple[str, str]]:
+        return Use.choices
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Certificate]) -> QuerySet[Certificate]:
+        conditions = {Use.USED.value: Certificate.is_used(), Use.UNUSED.value: ~Certificate.is_used()}
+        return queryset.filter(conditions.get(self.value() or "", Q()))
 
 
 @admin.register(Certificate)
 class CertificateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes none at run time
-    list_display = ["name", "subject", "issuer", "validity", "key", "short_fingerprint", "added"]
-    list_filter = ["type", ExpiryFilter, "key", "signature_algorithm", "created_at"]
+    list_display = [
+        "title",
+        "subject",
+        "issuer",
+        "validity",
+        "key",
+        "short_fingerprint",
+        "used_by_few",
+        "added",
+    ]
+    list_filter = ["type", ExpiryFilter, KeyFilter, UseFilter, "created_at"]
     list_select_related = ["created_by"]
-    search_fields = ["name", "subject", "issuer", "domain_names", "serial_number", "fingerprint"]
+    list_per_page = 50
+    show_full_result_count = False  # it would count the whole table a second time
+    search_fields = ["name"]  # shows the box; `get_search_results` looks further than that
+    search_help_text = "Name, domain name, fingerprint, serial number or subject"
     # Named one by one: what is added to the model later, a key perhaps, does not show by itself.
     fields = [
         "name",
         "type",
         "description",
+        "findings",
+        "used_by",
         "subject",
         "issuer",
+        "server_names",
         "domain_names",
         "serial_number",
         "fingerprint",
@@ -57,9 +105,26 @@ class CertificateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes non
         "updated_at",
         "content",
     ]
+    readonly_fields = ["findings", "used_by"]
 
     class Media:
         css = {"all": ["admin-certificates.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Certificate]:
+        rows: QuerySet[Certificate] = super().get_queryset(request)
+        return rows.defer("sealed_private_key").prefetch_related(*USERS)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Certificate], search_term: str
+    ) -> tuple[QuerySet[Certificate], bool]:
+        if not search_term.strip():
+            return queryset, False
+        rows = queryset.alias(walked_id=Walked(F("pk")))
+        return rows.filter(Search(search_term).condition()), False
+
+    @admin.display(description="name", ordering="name")
+    def title(self, certificate: Certificate) -> str:
+        return str(certificate)
 
     @admin.display(ordering="not_after")
     def validity(self, certificate: Certificate) -> str:
@@ -75,6 +140,24 @@ class CertificateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes non
         whom = certificate.created_by.get_username() if certificate.created_by else "an account since deleted"
         return f"{when:%Y-%m-%d %H:%M %Z} by {whom}"
 
+    @admin.display(description="used by", empty_value="no listener")
+    def used_by(self, certificate: Certificate) -> SafeString | None:
+        return _links(certificate.listeners) or None
+
+    @admin.display(description="used by", empty_value="no listener")
+    def used_by_few(self, certificate: Certificate) -> SafeString | None:
+        listeners = certificate.listeners
+        left_out = len(listeners) - LISTENERS_SHOWN
+        more = f", and {left_out} more" if left_out > 0 else ""
+        return format_html("{}{}", _links(listeners[:LISTENERS_SHOWN]), more) if listeners else None
+
+    @admin.display(empty_value="none")
+    def findings(self, certificate: Certificate) -> SafeString | None:
+        found = pem.stored_findings(certificate.type, certificate.content, timezone.now())
+        lines = ((SEVERITIES[one.severity], one.message) for one in found)
+        items = format_html_join("", "<li><b>{}.</b> {}</li>", lines)
+        return format_html("<ul>{}</ul>", items) if items else None
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -83,3 +166,11 @@ class CertificateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes non
 
     def has_delete_permission(self, request: HttpRequest, obj: Certificate | None = None) -> bool:
         return False
+
+
+def _links(listeners: list[Any]) -> SafeString:
+    links = (
+        (one.get_absolute_url(), str(one), one.protocol, one.port, str(one.load_balancer))
+        for one in listeners
+    )
+    return format_html_join(", ", '<a href="{}">{}</a> ({}/{}) of {}', links)

@@ -1,8 +1,10 @@
 """Stored certificates: PEM that was parsed and written out again, and private keys that are sealed."""
 
 import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -11,13 +13,46 @@ from django.urls import reverse
 from django.utils import timezone
 
 from certificates import pem
-from certificates.keyring import Keyring
-from console.models import RevisedModel, RevisedQuerySet
+from certificates.keyring import Keyring, KeyringError
+from certificates.sealed import SealedRows, master_key_id
+from console.models import ConfigurationRevision, RevisedModel, RevisedQuerySet
 
 
 def keyring() -> Keyring:
-    """The keyring of this deployment's master keys."""
-    return Keyring.parse(settings.ELB_MASTER_KEY)
+    """This deployment's master keys: those in their file now, so that a new one needs no restart, and
+    behind them those that were there at the start.
+    """
+    at_start = Keyring.parse(settings.ELB_MASTER_KEY)
+    if settings.ELB_MASTER_KEY_FILE is None:
+        return at_start
+    try:
+        return Keyring.parse(settings.ELB_MASTER_KEY_FILE.read_text()).then(at_start)
+    except (OSError, UnicodeDecodeError, KeyringError):
+        return at_start  # a damaged file is for the next start to refuse
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What became of a certificate that was to be deleted; `certificate` is None when it was not there."""
+
+    number: int
+    certificate: "Certificate | None"
+    is_deleted: bool
+
+
+class CertificateQuerySet(RevisedQuerySet["Certificate"]):
+    def remove(self, numbers: Sequence[int]) -> list[Removal]:
+        """Deletes those that no listener uses, and says of each what became of it."""
+        removals = []
+        with ConfigurationRevision.objects.change():
+            found = self.prefetch_related("server_listeners", "ca_listeners").in_bulk(numbers)
+            for number in numbers:
+                certificate = found.get(number)
+                is_free = certificate is not None and not certificate.listeners
+                if certificate is not None and is_free:
+                    certificate.delete()
+                removals.append(Removal(number, certificate, is_free))
+        return removals
 
 
 class Certificate(RevisedModel):
@@ -27,21 +62,31 @@ class Certificate(RevisedModel):
         SERVER = "server", "Server certificate"
         CA = "ca", "CA certificate"
 
-    name = models.CharField("Certificate Name", max_length=255)
+    name = models.CharField("Certificate Name", max_length=255, blank=True)
     type = models.CharField("Certificate Type", max_length=6, choices=Type, default=Type.SERVER)
     content = models.TextField("Certificate Content", help_text="PEM, leaf first")
     sealed_private_key = models.TextField(blank=True, editable=False)
+    server_names = models.TextField(
+        "Domain Name",
+        blank=True,
+        help_text="comma-separated; of a server certificate, those it is chosen for",
+    )
     description = models.CharField("Description", max_length=255, blank=True)
 
     # Facts of the first certificate, kept beside it so that lists parse nothing.
     subject = models.TextField(editable=False)
     issuer = models.TextField(editable=False)
-    domain_names = models.TextField(editable=False, blank=True, help_text="comma-separated")
-    serial_number = models.CharField(max_length=64, editable=False, help_text="hexadecimal")
+    domain_names = models.TextField(
+        editable=False, blank=True, help_text="comma-separated; every name of the subjectAltName"
+    )
+    serial_number = models.CharField(max_length=64, editable=False, db_index=True, help_text="hexadecimal")
     fingerprint = models.CharField(
         max_length=64, editable=False, db_index=True, help_text="SHA-256, hexadecimal"
     )
     key = models.CharField(max_length=40, editable=False, help_text="such as RSA 2048")
+    public_key_hash = models.CharField(
+        max_length=64, editable=False, blank=True, db_index=True, help_text="SHA-256, hexadecimal"
+    )
     signature_algorithm = models.CharField(max_length=40, editable=False)
     not_before = models.DateTimeField(editable=False)
     not_after = models.DateTimeField(editable=False)
@@ -51,10 +96,22 @@ class Certificate(RevisedModel):
     updated_by = models.ForeignKey(User, models.SET_NULL, null=True, editable=False, related_name="+")
     updated_at = models.DateTimeField(auto_now=True)
 
-    objects = RevisedQuerySet.as_manager()
+    objects = CertificateQuerySet.as_manager()
 
     class Meta:
         ordering = ["name", "id"]
+        indexes = [
+            models.Index(master_key_id("sealed_private_key"), name="certificate_master_key"),
+            # Each order of the list with all that the list filters by: the index alone answers.
+            *(
+                models.Index(fields=fields, name=f"certificate_by_{fields[0]}")
+                for fields in (
+                    ["name", "id", "type", "key", "not_after", "not_before"],
+                    ["not_after", "id", "type", "key", "not_before"],
+                    ["created_at", "id", "type", "key", "not_after", "not_before"],
+                )
+            ),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="certificate_server_has_key",
@@ -66,15 +123,26 @@ class Certificate(RevisedModel):
         ]
 
     def __str__(self) -> str:
-        return self.name
+        return self.name or f"ID {self.pk}"
 
     def get_absolute_url(self) -> str:
         return reverse("certificate_detail", args=[self.pk])
 
     @property
-    def listeners(self) -> list[models.Model]:
+    def listeners(self) -> list[Any]:
         """The listeners that use it; from the two reverse relations as they were prefetched."""
         return [*self.server_listeners.all(), *self.ca_listeners.all()]
+
+    @classmethod
+    def is_used(cls, number: str = "pk") -> models.Q:
+        """The condition that something refers to it; `number` is the primary key or an alias of it."""
+        users = []
+        for relation in cls._meta.related_objects:
+            column = relation.field.name
+            rows = relation.related_model._default_manager.filter(**{f"{column}__isnull": False})
+            users.append(rows.order_by().values_list(column))
+        # One union, for which databases look up the few numbers in it; an OR would have them read all rows.
+        return models.Q(**{f"{number}__in": users[0].union(*users[1:])})
 
     @property
     def names(self) -> list[str]:
@@ -86,8 +154,11 @@ class Certificate(RevisedModel):
         self.content = material.content
         self.subject, self.issuer = facts.subject, facts.issuer
         self.domain_names = ",".join(facts.names)
+        if self.type == self.Type.SERVER and not self.server_names:
+            self.server_names = ",".join(facts.server_names)
         self.serial_number, self.fingerprint = facts.serial_number, facts.fingerprint
         self.key, self.signature_algorithm = facts.key, facts.signature_algorithm
+        self.public_key_hash = facts.public_key_hash
         self.not_before, self.not_after = facts.not_before, facts.not_after
         if material.private_key is not None:
             self.sealed_private_key = keyring().seal(material.private_key, facts.fingerprint)
@@ -136,3 +207,12 @@ class KeyDraft(models.Model):
 
     def private_key(self) -> str:
         return keyring().unseal(self.sealed, str(self.id))
+
+
+def sealed_private_keys() -> SealedRows:
+    certificates = Certificate.objects.all()
+    return SealedRows("private keys of certificates", certificates, "sealed_private_key", "fingerprint")
+
+
+def sealed_key_drafts() -> SealedRows:
+    return SealedRows("private keys kept for refused forms", KeyDraft.objects.all(), "sealed", "id")

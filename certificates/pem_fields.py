@@ -1,6 +1,7 @@
-"""Form fields for PEM that is pasted or chosen as a file; a private key is never written back to the page."""
+"""Form fields for what is pasted, chosen or dropped; a private key is never written back to the page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -10,12 +11,20 @@ from django.utils.datastructures import MultiValueDict
 
 from certificates import pem
 
-LONGEST_BYTES = 1024 * 1024
-DER_SEQUENCE = b"\x30"
+MEBIBYTE = 1024 * 1024
+JAVA_KEYSTORE = b"\xfe\xed\xfe\xed"
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What one field was given: text and files, which count together."""
+
+    text: str
+    files: Sequence["UploadedFile[bytes]"]
 
 
 class PemInput(forms.Textarea):
-    """A text area, and beside it a file chooser that counts while the text area is empty."""
+    """A text area, and below it a place for any number of files."""
 
     template_name = "components/pem_input.html"
     needs_multipart_form = True
@@ -32,33 +41,46 @@ class PemInput(forms.Textarea):
 
     def value_from_datadict(
         self, data: Mapping[str, Any], files: MultiValueDict[str, "UploadedFile[bytes]"], name: str
-    ) -> Any:
-        text = data.get(name)
-        chosen = files.get(f"{name}_file")
-        return chosen if chosen and not (text or "").strip() else text
+    ) -> Handed:
+        return Handed(data.get(name) or "", files.getlist(f"{name}_file"))
 
 
 class PemField(forms.CharField):
-    """Cleans to text. A file that is not text, or more than 1 MiB, is refused at the field.
+    """Cleans to text, in which binary files stand as PEM. More than 1 MiB is refused at the field.
 
-    Whether it may be empty is for the form to say; `is_needed` only marks its label.
+    Whether it may be empty is for the form to say; `is_needed` only marks its label. `stored` is what the
+    page was shown with: files take its place, and are added to anything else.
     """
 
-    def __init__(self, file_of: str, is_needed: bool = True, **options: Any) -> None:
+    def __init__(self, file_of: str, is_needed: bool = True, stored: str = "", **options: Any) -> None:
         self.is_needed = is_needed
+        self.stored = stored
         attributes = {"rows": 5, "spellcheck": "false", "autocomplete": "off", "placeholder": "PEM encoded"}
+        if stored:
+            attributes["data-stored"] = ""
         widget = PemInput(file_of, attrs={"class": "pem", **attributes})
         super().__init__(strip=False, required=False, widget=widget, **options)
 
     def to_python(self, value: Any) -> str:
-        return pem_text(value)
+        return self._text(value)
 
     def bound_data(self, data: Any, initial: Any) -> str:
         """What a refused form shows again."""
         try:
-            return pem.without_private_keys(pem_text(data))
+            return pem.without_private_keys(self._text(data))
         except ValidationError:
             return ""
+
+    def _text(self, handed: Handed) -> str:
+        """Raises `ValidationError`."""
+        _check_size(len(handed.text.encode(errors="replace")) + sum(file.size or 0 for file in handed.files))
+        if "\0" in handed.text:
+            raise ValidationError("This has NUL characters, which PEM never has. Copy the text again.")
+        texts = [_file_text(file) for file in handed.files]
+        if not texts:
+            return handed.text
+        is_stored = self.stored and same_text(handed.text, self.stored)
+        return "\n".join(text for text in ("" if is_stored else handed.text, *texts) if text.strip())
 
 
 class PrivateKeyField(PemField):
@@ -66,42 +88,42 @@ class PrivateKeyField(PemField):
         return ""
 
 
-def pem_text(value: Any) -> str:
-    """The text of a pasted or uploaded value. Raises `ValidationError`."""
-    if isinstance(value, UploadedFile):
-        _check_size(value.size or 0)
-        value.seek(0)  # it is read twice when the form is refused: to check it and to show it
-        return _checked(_decoded(value.read()))
-    text = value or ""
-    _check_size(len(text.encode(errors="replace")))
-    return _checked(text)
+def same_text(one: str, other: str) -> bool:
+    """A browser turns newlines into CRLF."""
+    return one.replace("\r\n", "\n").strip() == other.strip()
 
 
 def _check_size(size: int) -> None:
-    if size > LONGEST_BYTES:
+    if size > pem.LONGEST_INPUT:
         raise ValidationError(
-            f"This is {size / LONGEST_BYTES:.1f} MiB; at most 1 MiB is taken, and a certificate with its "
-            "chain is a few kilobytes. Choose the PEM file itself."
+            f"This is {size / MEBIBYTE:.1f} MiB; at most 1 MiB is taken, and a certificate with its chain is "
+            "a few kilobytes. Choose the certificate's own file."
         )
 
 
-def _decoded(octets: bytes) -> str:
+def _file_text(file: "UploadedFile[bytes]") -> str:
+    """The file's text; of a binary file, the same as PEM. Raises `ValidationError`."""
+    file.seek(0)  # it is read twice when the form is refused: to check it and to show it
+    octets = file.read()
+    name = pem.quoted(file.name or "The file")
+    if octets.startswith(JAVA_KEYSTORE):
+        raise ValidationError(
+            f"{name} is a Java keystore (JKS). Convert it with `keytool -importkeystore -srckeystore FILE "
+            "-destkeystore FILE.p12 -deststoretype PKCS12`, and choose the .p12 file."
+        )
+    if pem.is_whole_element(octets):
+        if text := pem.armored(octets):
+            return text
+        raise ValidationError(f"{name} is binary, and neither a certificate nor a key that is known here.")
     try:
         # PowerShell writes UTF-16 with a byte order mark.
         utf_16 = octets.startswith((b"\xff\xfe", b"\xfe\xff"))
-        return octets.decode("utf-16" if utf_16 else "utf-8-sig")
+        text = octets.decode("utf-16" if utf_16 else "utf-8-sig")
     except UnicodeDecodeError:
-        pass
-    if octets.startswith(DER_SEQUENCE):
-        raise ValidationError(
-            "This file is binary: DER or PKCS#12 (.p12, .pfx), where PEM was expected. Convert it with "
-            "OpenSSL: openssl x509 -inform DER for a certificate, openssl pkey -inform DER for a key, "
-            "openssl pkcs12 -nodes for a .p12 file."
-        )
-    raise ValidationError("This file is not text. A PEM file is text that begins with -----BEGIN.")
-
-
-def _checked(text: str) -> str:
+        text = "\0"
     if "\0" in text:
-        raise ValidationError("This has NUL characters, which PEM never has. Export the file again as PEM.")
+        raise ValidationError(
+            f"{name} is neither text nor a whole certificate or key: it is damaged, or of another kind. "
+            "Expected are PEM, DER, PKCS#7 (.p7b) and PKCS#12 (.p12, .pfx)."
+        )
     return text

@@ -1,23 +1,69 @@
 """System checks: mistakes of a deployment, said before anything starts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import OperationalError, connection
 
 from certificates.keyring import Keyring, KeyringError
+from certificates.models import sealed_private_keys
 from listeners.dataplane.binary import MINIMUM_VERSION, BinaryError, envoy_binary, envoy_version
 from listeners.deployment import SOCKET_PATH_LIMIT, admin_socket, control_plane_socket
+
+PUT_BACK = (
+    "Nothing was changed. Put the earlier key back, from a backup of the file master.key or of the variable "
+    "ELB_MASTER_KEY; several keys, separated by commas, may stand there, the newest first."
+)
 
 
 @register
 def master_key(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    file = settings.ELB_MASTER_KEY_FILE
+    if not settings.ELB_MASTER_KEY and file:
+        return [
+            Error(
+                f"The master key is missing: this data directory was used before, but there is no {file}.",
+                hint=f"{PUT_BACK} If it is lost for good, make another one with: "
+                "manage.py rotate_master_key --make-key",
+                id="console.E001",
+            )
+        ]
     try:
         Keyring.parse(settings.ELB_MASTER_KEY)
     except KeyringError as error:
         hint = "Make one with: openssl rand -base64 32 | tr '+/' '-_'"
         return [Error(f"ELB_MASTER_KEY: {error}", hint=hint, id="console.E001")]
     return []
+
+
+@register(Tags.database)
+def stored_keys(
+    app_configs: Any, databases: Sequence[str] | None = None, **options: Any
+) -> list[CheckMessage]:
+    """Whether the master keys are those that sealed what is stored; nothing is opened."""
+    if not databases or master_key(None):
+        return []  # not asked to look into one, or said already
+    try:
+        tables = connection.introspection.table_names()
+    except OperationalError:
+        return []  # there is no database yet, or none that answers: what needs it says so
+    sealed = sealed_private_keys()
+    if sealed.rows.model._meta.db_table not in tables:
+        return []
+    known = [key.id for key in Keyring.parse(settings.ELB_MASTER_KEY).keys]
+    return [
+        Error(
+            f"Private keys are stored that master key {id} sealed, and it is not configured: the master keys "
+            f"that are have the ids {', '.join(known)}.",
+            hint=f"{PUT_BACK} If it is lost for good, start with `manage.py serve --skip-checks` and upload "
+            "the private keys again; until then their listeners go on with what Envoy has.",
+            id="console.E007",
+        )
+        for id in sealed.master_key_ids()
+        if id not in known
+    ]
 
 
 @register

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -64,10 +64,13 @@ def env_address(name: str, default: str, environ: Mapping[str, str] = os.environ
     return host, int(port)
 
 
-def env_secret(name: str, generated_file: Path, environ: Mapping[str, str] = os.environ) -> str:
+def env_secret(
+    name: str, generated_file: Path, environ: Mapping[str, str] = os.environ, *, traces: Sequence[Path] = ()
+) -> str:
     """A secret from NAME, else from the file named by NAME_FILE, else from `generated_file`.
 
-    `generated_file` is made at first use, mode 0600, holding 32 random bytes as URL-safe base64.
+    `generated_file` is made at first use, mode 0600, holding 32 random bytes as URL-safe base64. Where one
+    of `traces` exists this is not the first use, and its secret is lost: "" is returned, and none is made.
     """
     value = environ.get(name, "").strip()
     named = environ.get(f"{name}_FILE", "").strip()
@@ -77,6 +80,9 @@ def env_secret(name: str, generated_file: Path, environ: Mapping[str, str] = os.
         return value
     path = Path(named) if named else generated_file
     if not named:
+        # In this order: another process may be making all of them for the first time.
+        if any(trace.exists() for trace in traces) and not path.exists():
+            return ""
         _generate_once(path)
     try:
         value = path.read_text().strip()
@@ -85,6 +91,13 @@ def env_secret(name: str, generated_file: Path, environ: Mapping[str, str] = os.
     if not value:
         raise ImproperlyConfigured(f"{name}_FILE: {path} is empty.")
     return value
+
+
+def env_secret_file(name: str, generated_file: Path, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The file that `env_secret` reads; None where NAME itself holds the secret."""
+    if environ.get(name, "").strip():
+        return None
+    return env_path(f"{name}_FILE", None, environ) or generated_file
 
 
 def private_directory(path: Path) -> Path:

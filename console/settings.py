@@ -12,6 +12,7 @@ from console.env import (
     env_list,
     env_path,
     env_secret,
+    env_secret_file,
     env_str,
     private_directory,
 )
@@ -22,7 +23,13 @@ ELB_DATA_DIR = private_directory(env_path("ELB_DATA_DIR", None) or BASE_DIR / "d
 ELB_RUN_DIR = private_directory(ELB_DATA_DIR / "run")
 ELB_LOG_DIR = private_directory(ELB_DATA_DIR / "log")
 ELB_CONSOLE_HOST, ELB_CONSOLE_PORT = env_address("ELB_CONSOLE_ADDRESS", "127.0.0.1:8000")
-ELB_MASTER_KEY = env_secret("ELB_MASTER_KEY", ELB_DATA_DIR / "master.key")
+# A master key is made at the very first start only: later, a new one would open nothing.
+ELB_MASTER_KEY = env_secret(
+    "ELB_MASTER_KEY",
+    ELB_DATA_DIR / "master.key",
+    traces=[ELB_DATA_DIR / "secret.key", ELB_DATA_DIR / "console.sqlite3"],
+)
+ELB_MASTER_KEY_FILE = env_secret_file("ELB_MASTER_KEY", ELB_DATA_DIR / "master.key")
 ELB_KEY_DRAFT_SECONDS = env_int("ELB_KEY_DRAFT_SECONDS", 3600, minimum=60, maximum=86400)
 
 ELB_ENVOY_BINARY = env_path("ELB_ENVOY_BINARY", None)

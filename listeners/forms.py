@@ -8,7 +8,6 @@ from django.utils import timezone
 
 from certificates.models import Certificate
 from listeners.models import BackendServer, Listener, LoadBalancer
-from listeners.spec import digest
 
 # Below Django's limit of 1,000 posted fields, at three a server.
 MOST_SERVERS = 200
@@ -46,7 +45,7 @@ class CertificateField(forms.ModelChoiceField):  # type: ignore[type-arg]  # tak
         names = obj.domain_names.split(",")
         whom = f"{names[0]} and {len(names) - 1} more" if len(names) > 2 else ", ".join(names)
         verb = "expired" if obj.not_after <= timezone.now() else "expires"
-        return f"{obj.name} · {whom or obj.subject} · {verb} {obj.not_after:%Y-%m-%d}"
+        return f"{obj} · {whom or obj.subject} · {verb} {obj.not_after:%Y-%m-%d}"
 
 
 class ListenerForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none at run time
@@ -194,25 +193,6 @@ def rows_after(action: str, rows: Sequence[dict[str, str]]) -> list[dict[str, st
     if verb == "remove":
         return [row for index, row in enumerate(rows) if str(index) != number] or [BLANK_ROW]
     return None
-
-
-class StampForm(forms.Form):
-    """Tells a second editor that what the page showed has been changed meanwhile."""
-
-    stamp = forms.CharField(widget=forms.HiddenInput, required=False)
-
-    def __init__(self, shown: object, posted: Mapping[str, str] | None = None) -> None:
-        self.current = digest(repr(shown))
-        super().__init__(posted)
-
-    def clean_stamp(self) -> str:
-        stamp: str = self.cleaned_data["stamp"]
-        if stamp != self.current:
-            raise forms.ValidationError(
-                "Somebody else has changed this since you opened the page, so nothing was saved. "
-                "Look at what is stored now, then save again to put what you entered in its place."
-            )
-        return stamp
 
 
 class DeleteForm(forms.Form):

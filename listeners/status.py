@@ -139,11 +139,11 @@ def rendered_configuration(listener: Listener) -> str:
     secrets: list[dict[str, Any]] = []
     if listener.server_certificate:
         name = rendering.server_certificate_name(listener.server_certificate.pk)
-        certificate = listener.server_certificate.name
+        certificate = str(listener.server_certificate)
         chain, key = f"[chain of certificate {certificate}]", f"[private key of certificate {certificate}]"
         secrets.append({"name": name, "tls_certificate": {"certificate_chain": chain, "private_key": key}})
     if listener.ca_certificate:
-        trusted = f"[CA certificate {listener.ca_certificate.name}]"
+        trusted = f"[CA certificate {listener.ca_certificate}]"
         name = rendering.ca_bundle_name(listener.ca_certificate.pk)
         secrets.append({"name": name, "validation_context": {"trusted_ca": trusted}})
     shown = {

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from listeners.views import drafts, listeners, load_balancers
+from listeners.views import drafts, listeners, load_balancers, served
 
 urlpatterns = [
     path("load-balancers/", load_balancers.load_balancer_list, name="load_balancer_list"),
@@ -22,6 +22,7 @@ urlpatterns = [
     path("load-balancers/<int:pk>/delete/", load_balancers.load_balancer_delete, name="load_balancer_delete"),
     path("load-balancers/<int:pk>/listeners/add/", drafts.listener_add, name="listener_add"),
     path("listeners/drafts/<uuid:pk>/<slug:step>/", drafts.listener_draft, name="listener_draft"),
+    path("certificates/<int:pk>/served/", served.certificate_served, name="certificate_served"),
     path("listeners/<int:pk>/", listeners.listener_detail, name="listener_detail"),
     path("listeners/<int:pk>/status/", listeners.listener_status, name="listener_status"),
     path("listeners/<int:pk>/edit/", listeners.listener_edit, name="listener_edit"),

@@ -43,24 +43,63 @@
     setTimeout(() => { label.textContent = label.dataset.before; delete label.dataset.before; }, 2000);
   };
 
-  // data-read-into="#id": the chosen text file goes into that textarea. What is large or not text
-  // stays chosen and is sent, and the server says what is wrong with it.
-  const readFile = async (input) => {
-    const [file] = input.files;
-    if (!file || file.size > MEBIBYTE) return;
-    const text = await file.text();
-    if (text.includes("\0") || text.includes("\ufffd")) return;
+  // data-read-into="#id": chosen text files go into that textarea, in the place of what is stored and
+  // after anything else. What is large or not text stays chosen and is sent for the server to read.
+  const readFiles = async (input) => {
     const area = document.querySelector(input.dataset.readInto);
-    area.value = text;
-    area.dispatchEvent(new Event("input", { bubbles: true }));
-    input.value = "";
-    announce(`${file.name} was read`);
+    const left = new DataTransfer();
+    const texts = [];
+    const names = [];
+    for (const file of [...input.files]) {
+      const text = file.size > MEBIBYTE ? "\0" : await file.text();
+      if (text.includes("\0") || text.includes("\ufffd")) left.items.add(file);
+      else { texts.push(text); names.push(file.name); }
+    }
+    if (texts.length) {
+      const isStored = "stored" in area.dataset && area.value === area.defaultValue;
+      area.value = [...(isStored || !area.value.trim() ? [] : [area.value]), ...texts].map((text) => text.trim() + "\n").join("");
+      area.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    input.files = left.files;
+    announce([...names.map((name) => `${name} was read`), ...[...left.files].map((file) => `${file.name} is chosen`)].join(", "));
+    showPassword(input.form);
+  };
+
+  // data-password: shown when what was handed in may need one, and once the server has asked for it.
+  const showPassword = (form) => {
+    const part = form?.querySelector("[data-password]");
+    if (!part) return;
+    const texts = [...form.querySelectorAll("textarea.pem")].map((area) => area.value).join();
+    const isBinary = [...form.querySelectorAll("[data-read-into]")].some((input) => input.files.length);
+    part.hidden = !("needed" in part.dataset || isBinary || /ENCRYPTED|BEGIN PKCS12/.test(texts));
   };
 
   document.addEventListener("change", ({ target }) => {
     if (target.form) showWhen(target.form);
-    if (target.matches("[data-read-into]")) readFile(target);
+    if (target.matches("[data-read-into]")) readFiles(target);
   });
+  document.addEventListener("input", ({ target }) => {
+    if (target.matches("textarea.pem")) showPassword(target.form);
+  });
+
+  // data-drop: files may be dropped on the part, as if chosen in its file field; and for the first such
+  // part anywhere on its form.
+  const dropArea = (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return null;
+    return event.target.closest?.("[data-drop]") ?? event.target.closest?.("form")?.querySelector("[data-drop]");
+  };
+  for (const type of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(type, (event) => {
+      const area = dropArea(event);
+      if (!area) return;
+      event.preventDefault();
+      area.classList.toggle("drop-over", type === "dragover");
+      if (type !== "drop") return;
+      const input = area.querySelector("input[type=file]");
+      input.files = event.dataTransfer.files;
+      readFiles(input);
+    });
+  }
 
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button, a, summary");
@@ -98,10 +137,13 @@
 
   document.addEventListener("htmx:afterSwap", ({ detail }) => {
     showWhen(detail.target);
+    showPassword(detail.target.querySelector("form"));
+    const news = document.querySelector("#results [data-announce]");
+    if (news && detail.target.id === "results") announce(news.textContent);
     if (detail.target !== dialog()) return;
     if (!dialog().open) dialog().showModal();
     // To what is wrong, else to what is filled in first, else to the harmless button.
-    for (const place of ["[aria-invalid=true], .is-invalid", ".dialog-body :is(input:not([type=hidden]), select, textarea)", ".dialog-footer [data-dialog-close]"]) {
+    for (const place of ["[data-focus]", "[aria-invalid=true], .is-invalid", ".dialog-body :is(input:not([type=hidden]), select, textarea)", ".dialog-footer [data-dialog-close]"]) {
       const control = dialog().querySelector(place);
       if (control) return control.focus();
     }
@@ -133,6 +175,7 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     showWhen(document);
+    for (const form of document.forms) showPassword(form);
     // What was typed, a private key perhaps, goes when the dialog is closed.
     dialog()?.addEventListener("close", () => dialog().replaceChildren());
   });

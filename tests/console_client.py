@@ -47,7 +47,7 @@ class ConsoleClient:
         """`type` is "server" or "ca"; returns the certificate's id."""
         fields = {"private_key": private_key} if private_key else {}
         self.submit("/certificates/add/", name=name, type=type, content=content, **fields)
-        numbers = re.findall(r'href="/certificates/(\d+)/"', self.get("/certificates/"))
+        numbers = re.findall(r'href="/certificates/(\d+)/"', self.get("/certificates/?sort=-created"))
         return max(int(number) for number in numbers)
 
     def add_load_balancer(self, name: str, address: str) -> int:

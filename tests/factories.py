@@ -1,7 +1,9 @@
 """Rows for tests: plain functions that make one thing, with what it needs, and return it."""
 
+import hashlib
 import itertools
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,52 @@ def server_certificate(pair: KeyPair, name: str = "web", **fields: Any) -> Certi
 def ca_certificate(pair: KeyPair, name: str = "clients", **fields: Any) -> Certificate:
     verdict = pem.examine_ca(read(pair.certificate), timezone.now())
     return _stored(verdict, Certificate(name=name, type=Certificate.Type.CA, **fields))
+
+
+def listing_certificate(**fields: Any) -> Certificate:
+    """A row for lists, which nothing could serve; valid for a year unless `fields` say else."""
+    row = _listed(next(NUMBERS), fields)
+    row.save()
+    return row
+
+
+def listing_certificates(count: int, prefix: str = "row") -> None:
+    """Many such rows at once, of different ends, keys and types."""
+    now = timezone.now()
+    rows = []
+    for number in range(1, count + 1):
+        fields: dict[str, Any] = {
+            "name": f"{prefix}-{number:06d}",
+            "type": Certificate.Type.CA if number % 10 == 0 else Certificate.Type.SERVER,
+            "key": ("RSA 2048", "ECDSA P-256", "Ed25519")[number % 3],
+            "not_after": now + timedelta(days=number % 400 - 20, seconds=30),
+        }
+        rows.append(_listed(number, fields))
+    Certificate.objects.bulk_create(rows)
+
+
+def _listed(number: int, fields: dict[str, Any]) -> Certificate:
+    now = timezone.now()
+    domain = f"host-{number:06d}.example.com"
+    names = "" if fields.get("type") == Certificate.Type.CA else domain
+    facts: dict[str, Any] = {
+        "name": f"cert-{number}",
+        "type": Certificate.Type.SERVER,
+        "content": "no certificate",
+        "subject": f"CN={domain}",
+        "issuer": "CN=Issuing CA",
+        "domain_names": names,
+        "server_names": names,
+        "serial_number": f"{number:016x}",
+        "fingerprint": hashlib.sha256(str(number).encode()).hexdigest(),
+        "key": "RSA 2048",
+        "signature_algorithm": "SHA-256 with RSA",
+        "not_before": now - timedelta(days=400),
+        "not_after": now + timedelta(days=365),
+    }
+    row = Certificate(**facts | fields)
+    row.sealed_private_key = "" if row.type == Certificate.Type.CA else "sealed"
+    return row
 
 
 def backend_server(address: str = "192.0.2.10", port: int = 8080, weight: int = 1) -> BackendServer:

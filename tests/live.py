@@ -62,11 +62,11 @@ class LiveConsole:
         """The end of what `manage.py serve` printed; empty when it was never started."""
         return self.log.read_text()[-characters:] if self.log.exists() else ""
 
-    def start(self) -> "LiveConsole":
+    def start(self, *options: str) -> "LiveConsole":
         """Starts the console and waits until its sign-in page answers; again after `kill` or `stop`."""
         with self.log.open("ab") as log:
             self._serve = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
+                [sys.executable, "manage.py", "serve", *options],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import secrets
 import shutil
 import tempfile
 
@@ -9,6 +10,8 @@ import tempfile
 for name in [name for name in os.environ if name.startswith(("ELB_", "DJANGO_SUPERUSER_"))]:
     del os.environ[name]
 os.environ["ELB_DATA_DIR"] = tempfile.mkdtemp(prefix="elb-tests-")
+# In the variable itself, not in a file, so that a test may put other keys in its place.
+os.environ["ELB_MASTER_KEY"] = secrets.token_urlsafe(32)
 atexit.register(shutil.rmtree, os.environ["ELB_DATA_DIR"], ignore_errors=True)
 # Playwright's synchronous interface keeps an event loop in this thread, which Django would take for
 # asynchronous code and refuse the database to.

@@ -1,9 +1,10 @@
-"""Pasted text -> frozen facts and findings, chain order, key match; every input gets a verdict.
+"""What people hand in -> frozen facts and findings, chain order, key match; every input gets a verdict.
 
 Pure: `cryptography` only, no Django.
 """
 
 from certificates.pem.armor import private_keys_in, without_private_keys
+from certificates.pem.der import armored, is_whole_element
 from certificates.pem.examination import (
     Material,
     Verdict,
@@ -14,19 +15,27 @@ from certificates.pem.examination import (
     stored_findings,
 )
 from certificates.pem.facts import CertificateFacts
-from certificates.pem.findings import Field, Finding, Severity
+from certificates.pem.findings import Field, Finding, Severity, quoted
+from certificates.pem.intake import LONGEST_INPUT
+from certificates.pem.names import entered_names, name_faults
 
 __all__ = [
+    "LONGEST_INPUT",
     "CertificateFacts",
     "Field",
     "Finding",
     "Material",
     "Severity",
     "Verdict",
+    "armored",
+    "entered_names",
     "examine_ca",
     "examine_server",
     "is_trusted",
+    "is_whole_element",
+    "name_faults",
     "private_keys_in",
+    "quoted",
     "stored_facts",
     "stored_findings",
     "without_private_keys",

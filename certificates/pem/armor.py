@@ -17,7 +17,7 @@ MARKER = re.compile(
     r"-----(?P<kind>BEGIN|END) (?P<label>[A-Z0-9][A-Z0-9 /.#]{0,60})-----"
     r"|^[ \t>\ufeff]{0,80}(?!-----(?:BEGIN|END) [A-Z0-9][A-Z0-9 /.#]{0,60}-----)"
     rf"{DASH}{{0,10}}[ \t]{{0,3}}(?P<bent_kind>BEGIN|END)[ \t]{{1,3}}"
-    r"(?P<bent_label>[A-Z0-9 ]{0,40}(?:CERTIFICATE|REQUEST|KEY|CRL|PKCS7|PARAMETERS|CMS))"
+    r"(?P<bent_label>[A-Z0-9 ]{0,40}(?:CERTIFICATE|REQUEST|KEY|CRL|PKCS7|PKCS12|PARAMETERS|CMS))"
     rf"[ \t]{{0,3}}(?:(?!-----(?:BEGIN|END) ){DASH}){{0,10}}",
     re.MULTILINE,
 )
@@ -29,6 +29,9 @@ LONGEST_WORD = 23
 MOST_BLOCKS = 1000
 # What key material looks like where no marker tells: long base64, and the octets of `openssl pkey -text`.
 BARE_BASE64 = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
+PASSWORD_OIDS = re.compile(
+    rb"\x30(?:[\x00-\x7f]|\x81.)\x06.\x2a\x86\x48\x86\xf7\x0d\x01[\x05\x0c]", re.DOTALL
+)
 BARE_OCTETS = re.compile(r"(?:[0-9A-Fa-f]{2}:[ \t\n]*){8,}(?:[0-9A-Fa-f]{2})?")
 
 
@@ -42,13 +45,20 @@ class Kind(Enum):
     PUBLIC_KEY = "a public key"
     CRL = "a certificate revocation list (CRL)"
     PKCS7 = "a PKCS#7 bundle"
+    PKCS12 = "a PKCS#12 file"
     PARAMETERS = "key parameters"
     OTHER = "something that is neither a certificate nor a key"
 
 
+SECRET = {Kind.PRIVATE_KEY, Kind.PKCS12}
+
+
 @dataclass(frozen=True)
 class Block:
-    """One block: its kind, the line of its BEGIN (from 1), and its octets or what is wrong with it."""
+    """One block: its kind, the line of its BEGIN (from 1), and its octets or what is wrong with it.
+
+    An encrypted key of the traditional form has no octets; its text is what is opened.
+    """
 
     kind: Kind
     line: int
@@ -96,7 +106,7 @@ def without_private_keys(text: str) -> str:
     for span in spans:
         kept.append(BARE_BASE64.sub("", text[position : span.start]))
         part = text[span.start : span.end]
-        if _kind(text, span) is not Kind.PRIVATE_KEY and "PRIVATE KEY" not in part.upper():
+        if _kind(text, span) not in SECRET and "PRIVATE KEY" not in part.upper():
             kept.append(part)
         position = span.end
     kept.append(BARE_BASE64.sub("", text[position:]))
@@ -104,8 +114,8 @@ def without_private_keys(text: str) -> str:
 
 
 def private_keys_in(text: str) -> str:
-    """The private key blocks that could be used, to keep them as a draft; "" when the text has none."""
-    keys = (block for block in blocks(text) if block.kind is Kind.PRIVATE_KEY and block.der)
+    """The blocks that are or hold private keys and could be used, to keep them as a draft; "" without any."""
+    keys = (block for block in blocks(text) if block.kind in SECRET and (block.der or block.is_encrypted))
     return "".join(key.text + "\n" for key in keys)
 
 
@@ -146,9 +156,13 @@ def _spans(text: str) -> Iterator[_Span]:
 def _kind(text: str, span: _Span) -> Kind:
     labels = " ".join(marker.label for marker in (span.begin_marker, span.end_marker) if marker)
     body = text[span.begin_marker.end : span.begin_marker.end + 200] if span.begin_marker else ""
-    if "PRIVATE KEY" in labels or _looks_private(body):
+    looks = _looks_secret(body)
+    if "PRIVATE KEY" in labels or looks is Kind.PRIVATE_KEY:
         return Kind.PRIVATE_KEY
+    if looks:
+        return looks
     for word, kind in (
+        ("PKCS12", Kind.PKCS12),
         ("REQUEST", Kind.REQUEST),
         ("TRUSTED CERTIFICATE", Kind.TRUSTED_CERTIFICATE),
         ("PUBLIC KEY", Kind.PUBLIC_KEY),
@@ -164,14 +178,20 @@ def _kind(text: str, span: _Span) -> Kind:
     return Kind.OTHER
 
 
-def _looks_private(body: str) -> bool:
-    # Every private key structure opens with a version, SEQUENCE { INTEGER 0 or 1; certificates do not.
-    head = INVISIBLE.sub("", body)[:16]
+def _looks_secret(body: str) -> Kind | None:
+    """Whether the body is, under whatever label, a private key or a file that may hold one."""
+    head = INVISIBLE.sub("", body)[:64]
     if len(head) < 16 or not BASE64_LINE.fullmatch(head):
-        return False
-    octets = base64.b64decode(head)
-    length_octets = octets[1] & 0x7F if octets[1] & 0x80 else 0
-    return octets[0] == 0x30 and octets[2 + length_octets :][:3] in (b"\x02\x01\x00", b"\x02\x01\x01")
+        return None
+    octets = base64.b64decode(head[: len(head) // 4 * 4])
+    inside = octets[2 + _length_octets(octets) :]
+    # Private keys open with a version of 0 or 1, PKCS#12 with 3, encrypted keys with an algorithm of
+    # PKCS#5 or PKCS#12 (its OID begins eight octets that all of those share); certificates with neither.
+    if octets[0] != 0x30:
+        return None
+    if inside[:3] in (b"\x02\x01\x00", b"\x02\x01\x01") or PASSWORD_OIDS.match(inside):
+        return Kind.PRIVATE_KEY
+    return Kind.PKCS12 if inside[:3] == b"\x02\x01\x03" else None
 
 
 def _block(text: str, span: _Span) -> Block:
@@ -194,14 +214,16 @@ def _block(text: str, span: _Span) -> Block:
             whole, f"The block that begins in line {begin.line} ends, in line {end.line}, as another kind."
         )
     body = text[begin.end : end.start]
-    if begin.label == "ENCRYPTED PRIVATE KEY" or "4,ENCRYPTED" in body:
+    if "4,ENCRYPTED" in body:
         return Block(kind, line, is_encrypted=True, text=whole.text)
     if begin.label == "OPENSSH PRIVATE KEY":
         return Block(kind, line, is_openssh=True, text=whole.text)
     octets = _decoded(body, begin.line)
     if isinstance(octets, str):
         return _faulty(whole, octets)
-    return Block(kind, line, der=octets, text=whole.text)
+    inside = octets[2 + _length_octets(octets) :]
+    is_encrypted = kind is Kind.PRIVATE_KEY and inside[:1] == b"\x30"
+    return Block(kind, line, is_encrypted=is_encrypted, der=octets, text=whole.text)
 
 
 def _faulty(block: Block, fault: str) -> Block:
@@ -220,10 +242,16 @@ def _decoded(body: str, first_line: int) -> bytes | str:
         octets = b""
     if len(octets) < 2 or octets[0] != 0x30:
         return f"The block that begins in line {first_line} is not whole: characters are missing or altered."
-    length_octets = octets[1] & 0x7F if octets[1] & 0x80 else 0
+    length_octets = _length_octets(octets)
     length = int.from_bytes(octets[2 : 2 + length_octets]) if length_octets else octets[1]
     difference = 2 + length_octets + length - len(octets)
+    if octets[1] == 0x80 and octets.endswith(b"\0\0"):
+        return octets  # BER, whose length is told by its end
     if difference:
         what = "lacks characters at its end" if difference > 0 else "has more characters than it announces"
         return f"The block that begins in line {first_line} {what}; lines were lost or repeated."
     return octets
+
+
+def _length_octets(octets: bytes) -> int:
+    return octets[1] & 0x7F if octets[1] & 0x80 else 0

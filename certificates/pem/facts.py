@@ -1,6 +1,8 @@
 """Certificates read into frozen facts: names, period, key, signature, and what extensions say of its use."""
 
+import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorithmOID, SignatureAlgorithmOID
+
+from certificates.pem.names import domain_names
 
 # What cryptography raises for octets that it cannot make sense of; found by fuzzing it.
 READ_ERRORS = (
@@ -32,6 +36,7 @@ CURVE_NAMES = {
     "secp384r1": "P-384",
     "secp521r1": "P-521",
 }
+PUBLIC_POLICIES = {"2.23.140.1.1", "2.23.140.1.2.1", "2.23.140.1.2.2", "2.23.140.1.2.3"}
 WEAK_DIGESTS = {"MD5", "SHA-1", "unknown digest"}
 
 
@@ -43,7 +48,9 @@ class UnreadableError(Exception):
 class CertificateFacts:
     """`subject` and `issuer` are RFC 4514 text, `names` the DNS names and IP addresses of the SAN.
 
-    `pem` ends with a newline; `serial_number` and `fingerprint` (SHA-256) are lower-case hexadecimal.
+    `pem` ends with a newline; `serial_number`, `fingerprint` and `public_key_hash` (both SHA-256, the
+    latter "" where the key is of an unknown kind) are lower-case hexadecimal. `common_name` is the
+    subject's last CN, "" without one.
     """
 
     pem: str
@@ -58,6 +65,13 @@ class CertificateFacts:
     not_after: datetime
     version: int
     is_self_signed: bool
+    public_key_hash: str
+    common_name: str
+
+    @property
+    def server_names(self) -> tuple[str, ...]:
+        """The domain names that a server certificate can be chosen for, as the console writes them."""
+        return domain_names(self.names) or domain_names([self.common_name])
 
 
 @dataclass(frozen=True)
@@ -70,6 +84,7 @@ class Usage:
     purposes: frozenset[x509.ObjectIdentifier] | None
     must_staple: bool
     constrains_names: bool
+    is_issued_publicly: bool
 
     def admits(self, purpose: x509.ObjectIdentifier) -> bool:
         allowed = self.purposes
@@ -88,6 +103,7 @@ class ParsedCertificate:
     certificate: x509.Certificate = field(repr=False)
     public_key: CertificatePublicKeyTypes | None = field(repr=False)
     digest: str
+    dns_names: tuple[str, ...]
     is_named: bool
     has_empty_common_name: bool
     has_explicit_curve: bool
@@ -147,6 +163,8 @@ def read_certificate(der: bytes) -> ParsedCertificate:
         not_after=not_after,
         version=version,
         is_self_signed=_issued(certificate, public_key, certificate),
+        public_key_hash=public_key_hash(public_octets(public_key)) if public_key else "",
+        common_name=str(common_names[-1]) if common_names else "",
     )
     return ParsedCertificate(
         facts=facts,
@@ -154,6 +172,7 @@ def read_certificate(der: bytes) -> ParsedCertificate:
         certificate=certificate,
         public_key=public_key,
         digest=digest,
+        dns_names=tuple(name.value for name in alternatives if isinstance(name, x509.DNSName)),
         is_named=bool(common_names) or bool(alternatives),
         has_empty_common_name=any(not name for name in common_names),
         has_explicit_curve=_has_explicit_curve(certificate, public_key),
@@ -184,6 +203,10 @@ def key_name(key: PublicKeyTypes) -> str:
 def public_octets(key: PublicKeyTypes) -> bytes:
     """By which two public keys are compared."""
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_key_hash(octets: bytes) -> str:
+    return hashlib.sha256(octets).hexdigest()
 
 
 def _public_key(certificate: x509.Certificate) -> CertificatePublicKeyTypes | None:
@@ -223,7 +246,22 @@ def _usage(extensions: x509.Extensions) -> Usage:
         purposes=frozenset(purposes) if isinstance(purposes, x509.ExtendedKeyUsage) else None,
         must_staple=isinstance(features, x509.TLSFeature) and x509.TLSFeatureType.status_request in features,
         constrains_names=x509.NameConstraints in found,
+        is_issued_publicly=_is_issued_publicly(found),
     )
+
+
+def _is_issued_publicly(found: Mapping[type, x509.ExtensionType]) -> bool:
+    """Whether it has what only CAs that browsers trust put in: log entries, or a policy of their forum.
+
+    CA/Browser Forum Baseline Requirements, sections 7.1.2.7 and 7.1.6.1.
+    """
+    policies = found.get(x509.CertificatePolicies)
+    named = (
+        {one.policy_identifier.dotted_string for one in policies}
+        if isinstance(policies, x509.CertificatePolicies)
+        else set()
+    )
+    return x509.PrecertificateSignedCertificateTimestamps in found or bool(named & PUBLIC_POLICIES)
 
 
 def _alternative_names(extensions: x509.Extensions) -> list[x509.GeneralName]:

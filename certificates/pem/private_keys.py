@@ -1,23 +1,35 @@
-"""Private keys as people paste them: one, unencrypted, consistent in itself, written out again as PKCS#8."""
+"""Private keys as they come: opened when encrypted, consistent in themselves, written out again as PKCS#8."""
 
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
     load_der_private_key,
+    load_pem_private_key,
 )
 
-from certificates.pem.armor import Block, Kind, blocks, has_unmarked_base64
+from certificates.pem.armor import Block
+from certificates.pem.asn1 import element
 from certificates.pem.facts import READ_ERRORS, key_name, public_octets
-from certificates.pem.findings import Field, Finding, note, refusal
+from certificates.pem.findings import Field, Finding, refusal
+from certificates.pem.pkcs12 import key_rounds, opened_key
+from certificates.pem.protection import (
+    Allowance,
+    ProtectionError,
+    TooCostlyError,
+    UnknownProtectionError,
+    WrongPasswordError,
+)
 
-LONGEST_INPUT = 1024 * 1024
 LARGEST_RSA_BITS = 8192
 # An RSA key of 8192 bits is 4.7 kB; anything larger is not even loaded.
 LARGEST_KEY_OCTETS = 8 * 1024
+WANTED_KEY = "Expected is RSA (2048 bits or more) or ECDSA (P-256, P-384, P-521)."
+COPY_AGAIN = "Copy its file again, whole."
 
 
 @dataclass(frozen=True)
@@ -29,69 +41,93 @@ class PrivateKey:
     pem: str = field(repr=False)
 
 
-def read_private_key(text: str) -> tuple[PrivateKey | None, tuple[Finding, ...]]:
-    if not text.strip():
-        return None, (
-            _refusal("key_missing", "Paste the private key of the server certificate, or choose its file."),
-        )
-    if len(text) > LONGEST_INPUT:
-        return None, (_refusal("key_too_long", "This is more than 1 MiB; a private key is a few kilobytes."),)
-    found = blocks(text)
-    keys = [block for block in found if block.kind is Kind.PRIVATE_KEY]
-    if not keys:
-        return None, (_refusal("key_not_found", _what_instead(text, found)),)
-    if len(keys) > 1:
-        lines = ", ".join(str(block.line) for block in keys[:5])
-        sentence = (
-            f"There are {len(keys)} private keys here (lines {lines}); keep the one of the certificate."
-        )
-        return None, (_refusal("key_several", sentence),)
-    outcome = _read(keys[0])
-    if isinstance(outcome, Finding):
-        return None, (outcome,)
-    if any(block.kind is not Kind.PARAMETERS for block in found if block is not keys[0]):
-        sentence = (
-            "What stood beside the private key was left out; certificates belong in Certificate Content."
-        )
-        return outcome, (note("key_company", sentence, Field.PRIVATE_KEY),)
-    return outcome, ()
-
-
-def _what_instead(text: str, found: tuple[Block, ...]) -> str:
-    if found:
-        first = found[0]
-        return f"Line {first.line} begins {first.kind.value}; expected is a private key."
-    if has_unmarked_base64(text):
-        return "The BEGIN and END lines are missing; copy the private key's file whole, with both of them."
-    return "No private key in PEM was found here; expected is text with a line BEGIN PRIVATE KEY or similar."
-
-
-def _read(block: Block) -> PrivateKey | Finding:
-    if block.is_encrypted:
-        return _refusal(
-            "key_encrypted",
-            "The private key is encrypted, and its password cannot be given here. Decrypt it with "
-            "`openssl pkey -in server.key -out server-plain.key`, and use that file.",
-        )
+def read_private_key(block: Block, password: str, allowance: Allowance) -> PrivateKey | Finding:
     if block.is_openssh:
-        return _refusal(
+        return key_refusal(
             "key_openssh",
-            "The private key is in OpenSSH's own form. Convert a copy of its file with "
-            "`ssh-keygen -p -N '' -m PEM -f COPY`, and use that.",
+            "The private key is in OpenSSH's own form.",
+            "Convert a copy of its file with `ssh-keygen -p -N '' -m PEM -f COPY`, and use that.",
         )
     if block.fault:
-        sentence = f"The private key is damaged. {block.fault} Copy its file again, whole."
-        return _refusal("key_damaged", sentence)
-    if len(block.der) > LARGEST_KEY_OCTETS:
+        return key_refusal("key_damaged", f"The private key is damaged. {block.fault}", COPY_AGAIN)
+    if max(len(block.der), len(block.text) // 2) > LARGEST_KEY_OCTETS:
         return _too_large()
     try:
-        key = load_der_private_key(block.der, password=None, unsafe_skip_rsa_key_validation=True)
+        return _checked(_loaded(block, password, allowance))
+    except ProtectionError as error:
+        return protection_finding("private key", error, password)
     except READ_ERRORS:
-        return _refusal(
+        return key_refusal(
             "key_unreadable",
             f"The private key that begins in line {block.line} cannot be read: it is damaged, or of a kind "
-            "that is not known here. Expected is RSA (2048 bits or more) or ECDSA (P-256, P-384, P-521).",
+            "that is not known here.",
+            WANTED_KEY,
         )
+
+
+def protection_finding(what: str, error: ProtectionError, password: str) -> Finding:
+    """Why something that a password protects was not opened; `what` is the private key or the file."""
+    match error:
+        case TooCostlyError():
+            return key_refusal(
+                "protection_costly",
+                f"The password of the {what} is protected by {error.rounds:,} rounds of key derivation, more "
+                "than are done here.",
+                "Write it anew with fewer: `openssl pkcs8 -topk8 -iter 100000` for a key, `openssl pkcs12 "
+                "-export -iter 100000` for a .p12 file.",
+            )
+        case WrongPasswordError() if password:
+            return refusal(
+                "password_wrong",
+                f"The {what} does not open with this password.",
+                "Type the password again; capital letters count.",
+                Field.PASSWORD,
+            )
+        case WrongPasswordError():
+            return refusal(
+                "password_missing",
+                f"The {what} is encrypted.",
+                "Type its password. It is used once, and not kept.",
+                Field.PASSWORD,
+            )
+        case _:
+            return key_refusal(
+                "protection_unknown",
+                f"The {what} is encrypted in a way that is not known here.",
+                "Write it anew: `openssl pkcs8 -topk8 -in FILE` for a key, `openssl pkcs12 -export` for a "
+                ".p12 file.",
+            )
+
+
+def key_refusal(code: str, message: str, next_step: str = "") -> Finding:
+    return refusal(code, message, next_step, Field.PRIVATE_KEY)
+
+
+def _loaded(block: Block, password: str, allowance: Allowance) -> PrivateKeyTypes:
+    """Raises `ProtectionError` and `READ_ERRORS`."""
+    if not block.is_encrypted:
+        return load_der_private_key(block.der, password=None, unsafe_skip_rsa_key_validation=True)
+    if block.der:
+        encrypted = element(block.der)
+        allowance.check(key_rounds(encrypted))
+        if not password:
+            raise WrongPasswordError
+        octets = opened_key(encrypted, password, allowance)
+        return load_der_private_key(octets, password=None, unsafe_skip_rsa_key_validation=True)
+    if not password:
+        raise WrongPasswordError
+    # The traditional form derives its key in one round, whatever it says.
+    text = "\n".join(line.strip() for line in block.text.split("\n"))
+    secret = password.encode(errors="replace")
+    try:
+        return load_pem_private_key(text.encode(), secret, unsafe_skip_rsa_key_validation=True)
+    except READ_ERRORS as error:
+        if "cipher" in str(error).lower() or "DEK-Info" not in text:
+            raise UnknownProtectionError from error
+        raise WrongPasswordError from error
+
+
+def _checked(key: PrivateKeyTypes) -> PrivateKey | Finding:
     match key:
         case rsa.RSAPrivateKey():
             if key.key_size > LARGEST_RSA_BITS:
@@ -102,15 +138,15 @@ def _read(block: Block) -> PrivateKey | Finding:
         case ed25519.Ed25519PrivateKey() | ed448.Ed448PrivateKey():
             is_consistent = True  # the public key is always derived from the private one
         case _:
-            return _refusal(
-                "key_kind",
-                f"The private key is {key_name(key.public_key())}, which no HTTPS client takes. Expected is "
-                "RSA (2048 bits or more) or ECDSA (P-256, P-384, P-521).",
+            kind = key_name(key.public_key())
+            return key_refusal(
+                "key_kind", f"The private key is {kind}, which no HTTPS client takes.", WANTED_KEY
             )
     if not is_consistent:
-        return _refusal(
+        return key_refusal(
             "key_inconsistent",
-            "The private key is damaged: its numbers do not fit each other. Copy it again from its source.",
+            "The private key is damaged: its numbers do not fit each other.",
+            "Copy it again from its source.",
         )
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     public = key.public_key()
@@ -145,10 +181,6 @@ def _ec_is_consistent(key: ec.EllipticCurvePrivateKey) -> bool:
 
 
 def _too_large() -> Finding:
-    return _refusal(
-        "key_too_large", f"The private key is larger than RSA {LARGEST_RSA_BITS}; use RSA 2048 to 4096."
+    return key_refusal(
+        "key_too_large", f"The private key is larger than RSA {LARGEST_RSA_BITS}.", "Use RSA 2048 to 4096."
     )
-
-
-def _refusal(code: str, message: str) -> Finding:
-    return refusal(code, message, Field.PRIVATE_KEY)

@@ -7,11 +7,11 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from console.http import Request, page_or_dialog, redirect
+from console.stamps import StampForm
 from listeners.forms import (
     BackendServerForms,
     DeleteForm,
     ListenerEditForm,
-    StampForm,
     backend_server_rows,
     backend_servers,
     posted_rows,

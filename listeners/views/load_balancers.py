@@ -6,7 +6,8 @@ from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
 from console.http import Request, page_or_dialog, redirect
-from listeners.forms import DeleteForm, LoadBalancerForm, StampForm
+from console.stamps import StampForm
+from listeners.forms import DeleteForm, LoadBalancerForm
 from listeners.models import ListenerDraft, LoadBalancer
 from listeners.views.edits import accepted, posting, status_of
 from listeners.views.live import listener_table

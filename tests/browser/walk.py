@@ -32,7 +32,7 @@ class Walk:
 
     def paste_certificate(self, name: str, type: str, content: Path, private_key: Path | None = None) -> None:
         """The guide says: copy the content, delete the last newline character."""
-        form = self._certificate_form(name, type)
+        form = self.certificate_form(name, type)
         form.get_by_label("Certificate Content", exact=True).fill(content.read_text().rstrip("\n"))
         if private_key:
             form.get_by_label("Private Key", exact=True).fill(private_key.read_text().rstrip("\n"))
@@ -42,8 +42,8 @@ class Walk:
         self, name: str, type: str, content: Path, private_key: Path | None = None
     ) -> None:
         """The files are chosen from disk instead."""
-        form = self._certificate_form(name, type)
-        choosers = form.get_by_label("or choose a file:")
+        form = self.certificate_form(name, type)
+        choosers = form.get_by_label("or choose files:")
         choosers.nth(0).set_input_files(content)
         if private_key:
             choosers.nth(1).set_input_files(private_key)
@@ -97,7 +97,7 @@ class Walk:
         self.page.reload()
         return words.is_visible()
 
-    def _certificate_form(self, name: str, type: str) -> Locator:
+    def certificate_form(self, name: str, type: str) -> Locator:
         self.navigate("Certificates")
         self.page.get_by_role("button", name="Add Certificate", exact=True).click()
         heading = self.page.get_by_role("heading", name="Add Certificate", exact=True)
@@ -110,6 +110,10 @@ class Walk:
 
     def _finish_certificate(self, form: Locator, name: str, type: str) -> None:
         form.get_by_role("button", name="OK", exact=True).click()
+        added = self.page.get_by_role("status").filter(has_text=f"Certificate {name} was added.")
+        expect(added).to_be_visible()
+        # Tests share a console, and what was just added may be on a later page of its list.
+        self.page.goto(f"{self.console.url}/certificates/?sort=-created")
         row = self.page.get_by_role("row").filter(has=self.page.get_by_role("link", name=name, exact=True))
         expect(row).to_contain_text(type)
 

@@ -4,10 +4,11 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
+from pytest_django import DjangoAssertNumQueries
 
 from certificates.models import Certificate, KeyDraft
 from tests.conftest import Pki
-from tests.factories import ca_certificate, server_certificate, user
+from tests.factories import ca_certificate, listener, listing_certificate, server_certificate, user
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +36,7 @@ def pages(certificate: Certificate) -> Iterator[str]:
 
 def test_list_shows_what_an_administrator_reviews(administrator: Client, certificate: Certificate) -> None:
     page = administrator.get(
-        LIST, {"expiry": "later", "type": "server", "q": "www.test.com"}
+        LIST, {"expiry": "valid", "type": "server", "q": "www.test.com"}
     ).content.decode()
 
     for fact in (
@@ -49,11 +50,52 @@ def test_list_shows_what_an_administrator_reviews(administrator: Client, certifi
     assert "1 certificate" in page
 
 
-@pytest.mark.parametrize(("expiry", "count"), [("expired", 0), ("soon", 0), ("later", 2), ("junk", 2)])
-def test_list_filters_by_expiry(
-    administrator: Client, certificate: Certificate, expiry: str, count: int
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        ({"expiry": "expired"}, 0),
+        ({"expiry": "soon"}, 0),
+        ({"expiry": "valid"}, 2),
+        ({"expiry": "junk"}, 2),
+        ({"key": "RSA"}, 1),
+        ({"key": "junk"}, 2),
+        ({"use": "used"}, 1),
+        ({"use": "unused"}, 1),
+        ({"use": "junk"}, 2),
+        ({"q": "www.test.com"}, 1),
+        ({"q": "O=ELB www.test"}, 1),
+        ({"q": '" OR "'}, 0),
+        ({"q": "ww"}, 0),
+        ({"q": "\0"}, 2),
+        ({"q": "x" * 10_000}, 0),
+    ],
+)
+def test_list_filters_and_searches(
+    administrator: Client, certificate: Certificate, asked: dict[str, str], count: int
 ) -> None:
-    assert administrator.get(LIST, {"expiry": expiry}).context["cl"].result_count == count
+    listener(server_certificate=certificate)
+
+    assert administrator.get(LIST, asked).context["cl"].result_count == count
+
+
+def test_pages_show_findings_and_what_uses_it(administrator: Client, certificate: Certificate) -> None:
+    row = listener(server_certificate=certificate)
+    link = f'<a href="{row.get_absolute_url()}">{row.name}</a> (HTTPS/{row.port}) of {row.load_balancer.name}'
+
+    assert link in administrator.get(LIST).content.decode()
+    page = administrator.get(f"{LIST}{certificate.pk}/change/").content.decode()
+    assert link in page
+    assert "signed with SHA-1" in page
+
+
+def test_list_has_as_many_queries_for_many(
+    administrator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(2):
+        for _ in range(5):
+            listener(server_certificate=listing_certificate())
+        with django_assert_max_num_queries(12):
+            administrator.get(LIST)
 
 
 def test_no_page_shows_key_material(administrator: Client, certificate: Certificate, pki: Pki) -> None:

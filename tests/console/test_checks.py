@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
+from certificates.models import keyring
 from console import checks
+from tests.certificates.test_keyring import master_key
 from tests.conftest import Pki
+from tests.factories import ca_certificate, server_certificate
 
 
 def test_good_settings_have_no_finding() -> None:
@@ -20,6 +23,31 @@ def test_bad_master_key_is_refused_without_being_shown(settings: Settings, key: 
     settings.ELB_MASTER_KEY = key
     (error,) = checks.master_key(None)
     assert (error.id, key in error.msg) == ("console.E001", key == "")
+
+
+def test_lost_master_key_is_said(settings: Settings, tmp_path: Path) -> None:
+    settings.ELB_MASTER_KEY, settings.ELB_MASTER_KEY_FILE = "", tmp_path / "master.key"
+    (error,) = checks.master_key(None)
+    assert (error.id, "The master key is missing" in error.msg) == ("console.E001", True)
+    assert checks.stored_keys(None, databases=["default"]) == []  # once is enough
+
+
+@pytest.mark.django_db
+def test_other_master_key_than_the_one_that_sealed_is_said(settings: Settings, pki: Pki) -> None:
+    assert checks.stored_keys(None, databases=["default"]) == []
+    ca_certificate(pki.modern.ca)
+    certificate = server_certificate(pki.modern.server)
+    assert checks.stored_keys(None, databases=["default"]) == []
+    sealed_by, text = keyring().first_id, certificate.sealed_private_key
+    settings.ELB_MASTER_KEY = master_key()
+
+    (error,) = checks.stored_keys(None, databases=["default"])
+
+    assert (error.id, sealed_by in error.msg) == ("console.E007", True)
+    assert settings.ELB_MASTER_KEY not in f"{error.msg}{error.hint}"
+    assert checks.stored_keys(None) == []  # commands that do not ask for the database
+    certificate.refresh_from_db()
+    assert certificate.sealed_private_key == text
 
 
 def test_deep_data_directory_is_refused(settings: Settings, tmp_path: Path) -> None:

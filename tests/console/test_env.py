@@ -11,6 +11,7 @@ from console.env import (
     env_list,
     env_path,
     env_secret,
+    env_secret_file,
     env_str,
     private_directory,
 )
@@ -114,6 +115,23 @@ def test_env_secret_refused(
 
     with pytest.raises(ImproperlyConfigured, match=sentence):
         env_secret("ELB_X", tmp_path / "generated", environ)
+
+
+def test_env_secret_that_is_lost_is_not_made_anew(tmp_path: Path) -> None:
+    path, trace = tmp_path / "master.key", tmp_path / "console.sqlite3"
+    first = env_secret("ELB_X", path, {}, traces=[trace])
+    trace.touch()
+    assert env_secret("ELB_X", path, {}, traces=[trace]) == first
+    path.unlink()
+    assert (env_secret("ELB_X", path, {}, traces=[trace]), path.exists()) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("environ", "file"),
+    [({}, "generated"), ({"ELB_X": "secret"}, None), ({"ELB_X_FILE": "/named"}, "/named")],
+)
+def test_env_secret_file_is_where_the_secret_is_read(environ: dict[str, str], file: str | None) -> None:
+    assert env_secret_file("ELB_X", Path("generated"), environ) == (Path(file) if file else None)
 
 
 def test_private_directory_is_for_its_owner_only(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from django.template import Context, Template
 from django.utils import timezone
 
 from console.settings import BASE_DIR
-from console.templatetags.console import expiry
+from console.templatetags.console import expiry, expiry_state
 
 SPRITE = BASE_DIR / "static" / "vendor" / "bootstrap-icons.svg"
 
@@ -39,7 +39,9 @@ def test_expiry(start: float, end: float, word: str, tone: str) -> None:
     now = timezone.now()
     period = Period(now + timedelta(days=start), now + timedelta(days=end))
 
-    assert expiry(period) == {"not_after": period.not_after, "word": word, "tone": tone}
+    assert expiry_state(period) == (word, tone)
+    assert f"{period.not_after:%Y-%m-%d %H:%M} UTC</time>" in expiry(period)
+    assert word in expiry(period)
 
 
 def test_status_badge_escapes() -> None:

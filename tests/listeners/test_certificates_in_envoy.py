@@ -1,19 +1,35 @@
 """What the certificate intake says of a certificate, held against what Envoy does with it."""
 
-from datetime import UTC, datetime
+import hashlib
+import socket
+import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from certificates import pem
 from listeners.dataplane.binary import envoy_binary
 from listeners.dataplane.preflight import Preflight
 from listeners.spec import CaBundleSpec, ConfigurationSpec, ServerCertificateSpec
 from tests.backend import Backend
+from tests.certificates.pem import containers
 from tests.conftest import Pki
 from tests.curl import curl
 from tests.envoy_lab import EnvoyLab, https
-from tests.pki import CLIENT_EXTENSIONS, KEY_OPTIONS, SERVER_EXTENSIONS, KeyPair, authority, issue
+from tests.pki import (
+    CA_EXTENSIONS,
+    CLIENT_EXTENSIONS,
+    KEY_OPTIONS,
+    PASSWORD,
+    SERVER_EXTENSIONS,
+    KeyPair,
+    authority,
+    encrypted_key,
+    issue,
+    issue_between,
+)
 from tests.ports import free_port
 
 OWN_DIGEST = {"Ed25519", "Ed448"}
@@ -31,6 +47,13 @@ SERVERS = {
     "keyUsage without digitalSignature": {"extensions": ["keyUsage=keyEncipherment"]},
     "MD5": {"key": "RSA-2048", "digest": "md5"},
     "SHA-1": {"digest": "sha1"},
+    "wildcard": {"extensions": ["subjectAltName=DNS:*.test.com"]},
+    "address as DNS name": {"extensions": ["subjectAltName=DNS:127.0.0.1"]},
+    "CN apart from the SAN": {"subject": "/CN=mail.test.com", "extensions": SERVER_EXTENSIONS},
+    "ten years": {"days": 3650, "extensions": SERVER_EXTENSIONS},
+    "URI alone": {"subject": "/O=ELB", "extensions": ["subjectAltName=URI:https://www.test.com"]},
+    "keyUsage without digitalSignature, RSA": {"key": "RSA-2048", "extensions": ["keyUsage=keyEncipherment"]},
+    "critical extension that nobody knows": {"extensions": ["1.2.3.4=critical,ASN1:NULL"]},
 }
 
 
@@ -49,28 +72,87 @@ def examined(pair: KeyPair) -> pem.Verdict:
 
 
 @pytest.mark.parametrize("key", KEY_OPTIONS)
-def test_kinds_of_key_are_taken_exactly_when_envoy_loads_them(
-    key: str, preflight: Preflight, pki: Pki, tmp_path: Path
+def test_kinds_of_key_are_taken_exactly_when_envoy_serves_them(
+    key: str, preflight: Preflight, lab: EnvoyLab, backend: Backend, tmp_path: Path
 ) -> None:
     digest = "" if key in OWN_DIGEST else "sha256"
     pair = issue(tmp_path, "server", None, key=key, digest=digest, extensions=SERVER_EXTENSIONS)
 
-    verdict = examined(pair)
-
-    loaded = is_loaded(preflight, pair.certificate_pem, pair.key_pem)
-    assert (verdict.material is not None) == loaded
+    assert_taken_exactly_when_served(pair, preflight, lab, backend)
 
 
 @pytest.mark.parametrize("case", SERVERS)
-def test_certificates_are_taken_exactly_when_envoy_loads_them(
-    case: str, preflight: Preflight, pki: Pki, tmp_path: Path
+def test_certificates_are_taken_exactly_when_envoy_serves_them(
+    case: str, preflight: Preflight, lab: EnvoyLab, backend: Backend, pki: Pki, tmp_path: Path
 ) -> None:
     pair = issue(tmp_path, "server", pki.guide.ca, **SERVERS[case])
 
-    verdict = examined(pair)
+    assert_taken_exactly_when_served(pair, preflight, lab, backend)
 
-    loaded = is_loaded(preflight, pair.certificate_pem, pair.key_pem)
-    assert (verdict.material is not None) == loaded
+
+def assert_taken_exactly_when_served(
+    pair: KeyPair, preflight: Preflight, lab: EnvoyLab, backend: Backend
+) -> None:
+    material = examined(pair).material
+    assert (material is not None) == is_loaded(preflight, pair.certificate_pem, pair.key_pem)
+    if material is not None:
+        assert_served(material, lab, backend)
+
+
+def assert_served(material: pem.Material, lab: EnvoyLab, backend: Backend) -> None:
+    """Envoy shows this very certificate in a handshake, and answers."""
+    assert material.private_key is not None
+    listener = https(1, free_port(), backend.port)
+    server = ServerCertificateSpec(1, material.content, material.private_key)
+    lab.apply(ConfigurationSpec(0, (listener,), {1: server}))
+    lab.wait_served(listener)
+
+    shown = shown_certificate(listener.port)
+
+    assert hashlib.sha256(shown).hexdigest() == material.certificates[0].fingerprint
+    assert curl("-k", f"https://127.0.0.1:{listener.port}/", sha1=True).status == 200
+
+
+def shown_certificate(port: int) -> bytes:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+        context.wrap_socket(connection, server_hostname="www.test.com") as secured,
+    ):
+        return secured.getpeercert(binary_form=True) or b""
+
+
+CONTAINERS = {
+    "PKCS#12 of today": lambda folder, pairs: (containers.pkcs12(folder, *pairs), b""),
+    "PKCS#12 of OpenSSL 1": lambda folder, pairs: (
+        containers.pkcs12(folder, *pairs, options=("-legacy",)),
+        b"",
+    ),
+    "PKCS#7 and an encrypted key": lambda folder, pairs: (
+        containers.pkcs7(folder, *reversed(pairs)),
+        containers.der(encrypted_key(pairs[0])),
+    ),
+    "DER": lambda folder, pairs: (containers.der(pairs[0].certificate_pem), containers.der(pairs[0].key_pem)),
+}
+
+
+@pytest.mark.parametrize("case", CONTAINERS)
+def test_what_comes_out_of_a_container_is_served(
+    case: str, lab: EnvoyLab, backend: Backend, tmp_path: Path
+) -> None:
+    root = authority(tmp_path, "root", "/CN=root")
+    middle = issue(tmp_path, "middle", root, subject="/CN=middle", extensions=CA_EXTENSIONS)
+    leaf = issue(tmp_path, "leaf", middle, key="RSA-2048", extensions=SERVER_EXTENSIONS)
+    content, key = (
+        pem.armored(octets) if octets else "" for octets in CONTAINERS[case](tmp_path, (leaf, middle, root))
+    )
+
+    material = pem.examine_server(content, key, datetime.now(UTC), PASSWORD).material
+
+    assert material is not None
+    assert_served(material, lab, backend)
 
 
 @pytest.mark.parametrize("ending", ["\n", "", "\r\n"])
@@ -113,6 +195,9 @@ CAS = {
     "P-384": {"key": "P-384"},
     "P-521": {"key": "P-521"},
     "Ed25519": {"key": "Ed25519", "digest": ""},
+    "P-224": {"key": "P-224"},
+    "MD5": {"key": "RSA-2048", "digest": "md5"},
+    "for servers only": {"extensions": [*CA_EXTENSIONS, "extendedKeyUsage=serverAuth"]},
 }
 REFUSED_CAS = {
     "CA:FALSE": {"extensions": ["basicConstraints=critical,CA:FALSE"]},
@@ -126,18 +211,54 @@ def test_ca_certificate_that_is_taken_lets_its_client_in_and_no_other(
     case: str, lab: EnvoyLab, backend: Backend, pki: Pki, tmp_path: Path
 ) -> None:
     ca = authority(tmp_path, "ca", **CAS[case])
-    material = pem.examine_ca(ca.certificate_pem, datetime.now(UTC)).material
-    assert material is not None
+    verdict = pem.examine_ca(ca.certificate_pem, datetime.now(UTC))
     client = issue(tmp_path, "client", ca, subject="/CN=client", extensions=CLIENT_EXTENSIONS)
+
+    assert not admits_nobody(verdict)
+    assert admitted(verdict, client, lab, backend, pki) == {"its own": 200, "another CA's": 0}
+
+
+def test_intermediate_that_is_taken_by_itself_lets_its_client_in_and_no_other(
+    lab: EnvoyLab, backend: Backend, pki: Pki, tmp_path: Path
+) -> None:
+    root = authority(tmp_path, "root", "/CN=root")
+    middle = issue(tmp_path, "middle", root, subject="/CN=middle", extensions=CA_EXTENSIONS)
+    client = issue(tmp_path, "client", middle, subject="/CN=client", extensions=CLIENT_EXTENSIONS)
+    verdict = pem.examine_ca(middle.certificate_pem, datetime.now(UTC))
+
+    assert admitted(verdict, client, lab, backend, pki) == {"its own": 200, "another CA's": 0}
+
+
+@pytest.mark.parametrize(("begins", "ends"), [(-9, -1), (1, 9)], ids=["expired", "not yet valid"])
+def test_ca_certificate_that_is_said_to_admit_nobody_admits_nobody(
+    begins: int, ends: int, lab: EnvoyLab, backend: Backend, pki: Pki, tmp_path: Path
+) -> None:
+    now, day = datetime.now(UTC), timedelta(days=1)
+    marks = [(x509.BasicConstraints(True, None), True)]
+    ca = issue_between(tmp_path, "ca", None, now + begins * day, now + ends * day, extensions=marks)
+    client = issue(tmp_path, "client", ca, subject="/CN=client", extensions=CLIENT_EXTENSIONS)
+    verdict = pem.examine_ca(ca.certificate_pem, now)
+
+    assert admits_nobody(verdict)
+    assert admitted(verdict, client, lab, backend, pki) == {"its own": 0, "another CA's": 0}
+
+
+def admits_nobody(verdict: pem.Verdict) -> bool:
+    return any("admits nobody" in finding.message for finding in verdict.findings)
+
+
+def admitted(
+    verdict: pem.Verdict, client: KeyPair, lab: EnvoyLab, backend: Backend, pki: Pki
+) -> dict[str, int]:
+    """What Envoy answers the client, and one of another CA, where the accepted CA is trusted."""
+    assert verdict.material is not None
     listener = https(1, free_port(), backend.port, ca=2)
     server = ServerCertificateSpec(1, pki.modern.server.certificate_pem, pki.modern.server.key_pem)
-    lab.apply(ConfigurationSpec(0, (listener,), {1: server}, {2: CaBundleSpec(2, material.content)}))
+    bundle = CaBundleSpec(2, verdict.material.content)
+    lab.apply(ConfigurationSpec(0, (listener,), {1: server}, {2: bundle}))
     lab.wait_served(listener)
-
     clients = {"its own": client, "another CA's": pki.modern.client}
-    statuses = {name: status(listener.port, pair) for name, pair in clients.items()}
-
-    assert statuses == {"its own": 200, "another CA's": 0}
+    return {name: status(listener.port, pair) for name, pair in clients.items()}
 
 
 def status(port: int, pair: KeyPair) -> int:

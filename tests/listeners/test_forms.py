@@ -11,7 +11,6 @@ from listeners.forms import (
     ListenerEditForm,
     ListenerForm,
     LoadBalancerForm,
-    StampForm,
     backend_servers,
     posted_rows,
     rows_after,
@@ -253,13 +252,6 @@ def test_rows_after_a_button(action: str, after: list[dict[str, str]] | None) ->
 
 def test_the_last_row_leaves_a_blank_one() -> None:
     assert rows_after("remove:0", [{"address": "a"}]) == [BLANK_ROW]
-
-
-def test_stamp_is_refused_once_what_was_shown_has_changed() -> None:
-    shown = StampForm({"name": "a"})
-    assert StampForm({"name": "a"}, {"stamp": shown.current}).is_valid()
-    assert not StampForm({"name": "b"}, {"stamp": shown.current}).is_valid()
-    assert not StampForm({"name": "a"}, {}).is_valid()
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import Tags
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DEFAULT_DB_ALIAS
 
 from console.first_administrator import ensure_superuser_from_environment, setup_link
 from listeners.dataplane.binary import BinaryError
@@ -30,6 +32,9 @@ class Command(BaseCommand):
             owner.acquire()
         except AlreadyRunningError as error:
             raise CommandError(str(error)) from error
+        if not options["skip_checks"]:
+            # Those that look into the database as well, which Django leaves to the commands.
+            self.check(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
         if not options["no_prepare"]:
             call_command("migrate", interactive=False, verbosity=0)
             call_command("collectstatic", interactive=False, verbosity=0)

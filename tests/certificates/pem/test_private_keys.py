@@ -22,7 +22,7 @@ def test_wrong_private_key_is_refused_at_its_field(case: str, pki: Pki) -> None:
     assert refused(verdict) == [code]
     finding = verdict.findings[0]
     assert finding.field is Field.PRIVATE_KEY
-    assert words in finding.message
+    assert words in finding.sentence
 
 
 def test_key_of_the_ca_in_the_chain_is_named(pki: Pki) -> None:

@@ -12,10 +12,10 @@ from tests.certificates.pem.pasted import NOW, refused, server, with_character, 
 from tests.conftest import Pki
 
 CONTENTS: dict[str, tuple[Callable[[str], str], str, str]] = {
-    "empty": (lambda pem: "", "empty", "Paste the certificate"),
-    "blanks": (lambda pem: " \r\n\t", "empty", "Paste the certificate"),
-    "words": (lambda pem: "server.crt", "not_pem", "No certificate in PEM was found"),
-    "binary": (lambda pem: "0\x82\x03\x01\x00\ufffd\ufffd", "not_pem", "openssl x509 -inform DER"),
+    "empty": (lambda pem: "", "empty", "Paste it"),
+    "blanks": (lambda pem: " \r\n\t", "empty", "Paste it"),
+    "words": (lambda pem: "server.crt", "not_pem", "No certificate was found"),
+    "binary": (lambda pem: "0\x82\x03\x01\x00\ufffd\ufffd", "not_pem", "No certificate was found"),
     "no markers": (lambda pem: "".join(pem.splitlines(True)[1:-1]), "not_pem", "lines are missing"),
     "no BEGIN": (lambda pem: without_line(pem, 1), "damaged", "whose BEGIN line is missing"),
     "no END": (lambda pem: "".join(pem.splitlines(True)[:-1]), "damaged", "in line 1 has no END line"),
@@ -51,7 +51,7 @@ def test_damaged_content_is_refused_with_its_place(case: str, pki: Pki) -> None:
 
     for verdict in (server(pki.guide.server, content), examine_ca(content, NOW)):
         assert refused(verdict) == [code]
-        assert words in verdict.findings[0].message
+        assert words in verdict.findings[0].sentence
         assert verdict.findings[0].field is Field.CONTENT
 
 
@@ -70,7 +70,6 @@ def strangers_to_the_field(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -
         "request": pair.certificate.with_suffix(".csr").read_text(),
         "public key": make.run(["openssl", "pkey", "-in", key, "-pubout"]),
         "crl": make.run(["openssl", "ca", "-gencrl", "-config", str(configuration), *authority]),
-        "pkcs7": make.run(["openssl", "crl2pkcs7", "-nocrl", "-certfile", certificate]),
         "trusted": make.run(["openssl", "x509", "-in", certificate, "-trustout"]),
         "parameters": make.run(["openssl", "ecparam", "-name", "prime256v1"]),
         "private key": pair.key_pem,
@@ -85,12 +84,8 @@ def strangers_to_the_field(pki: Pki, tmp_path_factory: pytest.TempPathFactory) -
         ("request", "not_a_certificate", "Line 1 begins a certificate signing request (CSR)"),
         ("public key", "not_a_certificate", "Line 1 begins a public key"),
         ("crl", "not_a_certificate", "Line 1 begins a certificate revocation list (CRL)"),
-        ("pkcs7", "not_a_certificate", "openssl pkcs7 -print_certs"),
         ("trusted", "not_a_certificate", "openssl x509 -in"),
         ("parameters", "not_a_certificate", "Line 1 begins key parameters"),
-        ("private key", "private_key_here", "Line 1 begins a private key; expected is a certificate"),
-        ("encrypted key", "private_key_here", "Line 1 begins a private key"),
-        ("disguised key", "private_key_here", "Line 1 begins a private key"),
     ],
 )
 def test_other_things_in_the_content_are_named(
@@ -100,22 +95,31 @@ def test_other_things_in_the_content_are_named(
 
     for verdict in (server(pki.modern.server, content), examine_ca(content, NOW)):
         assert refused(verdict) == [code]
-        assert words in verdict.findings[0].message
+        assert words in verdict.findings[0].sentence
 
 
-def test_key_in_the_content_is_told_once_when_its_own_field_is_empty(pki: Pki) -> None:
-    pair = pki.modern.server
+@pytest.mark.parametrize("kind", ["private key", "encrypted key", "disguised key"])
+def test_private_key_where_the_certificate_belongs_is_named(
+    kind: str, strangers_to_the_field: dict[str, str], pki: Pki
+) -> None:
+    content = strangers_to_the_field[kind]
 
-    verdict = server(pair, pair.certificate_pem + pair.key_pem, "")
+    for_server, for_ca = server(pki.modern.server, content), examine_ca(content, NOW)
 
-    assert refused(verdict) == ["private_key_here"]
+    assert "certificate_missing" in refused(for_server)
+    assert refused(for_ca) == ["private_key_here"]
+    for verdict in (for_server, for_ca):
+        assert any("Line 1 begins a private key" in finding.message for finding in verdict.findings)
 
 
 def test_bounds(pki: Pki) -> None:
     pair = pki.modern.server
 
     assert refused(server(pair, pair.certificate_pem + " " * 2**20)) == ["too_long"]
-    assert refused(server(pair, private_key=pair.key_pem + "é" * 2**20)) == ["key_too_long"]
+    assert refused(server(pair, private_key=pair.key_pem + "é" * 2**20)) == ["too_long"]
+    assert refused(server(pair, pair.certificate_pem + " " * 2**19, pair.key_pem + " " * 2**19)) == [
+        "too_long"
+    ]
     assert refused(examine_ca(pair.certificate_pem + " " * 2**20, NOW)) == ["too_long"]
 
 

@@ -14,7 +14,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from certificates.pem import Severity, examine_ca, stored_facts, stored_findings
 from tests import pki as make
-from tests.certificates.pem.pasted import DAY, GUIDE_SERVER_WARNINGS, NAMED, NOW, codes, refused, san, server
+from tests.certificates.pem.pasted import (
+    ALONE,
+    DAY,
+    GUIDE_SERVER_WARNINGS,
+    NAMED,
+    NOW,
+    codes,
+    refused,
+    san,
+    server,
+)
 from tests.conftest import Pki
 from tests.pki import KEY_OPTIONS, KeyPair
 
@@ -207,7 +217,7 @@ def test_weak_digests_are_stored_with_a_warning(digest: str, pki: Pki, tmp_path:
     ca = make.authority(tmp_path, "ca", key="RSA-2048", digest=digest)
     leaf = make.issue(tmp_path, "leaf", ca, key="RSA-2048", digest=digest, extensions=make.SERVER_EXTENSIONS)
 
-    assert codes(server(leaf)) == ["weak_signature"]
+    assert codes(server(leaf)) == ["weak_signature", *ALONE]
     assert codes(examine_ca(ca.certificate_pem, NOW)) == ["weak_signature"]
     # the root's own signature in a server's chain is checked by nobody
     assert codes(server(leaf, leaf.certificate_pem + ca.certificate_pem)) == ["weak_signature"]
@@ -235,8 +245,8 @@ def test_period_is_judged(
         assert verdict.material is not None
         assert codes(verdict) == found
         for finding in verdict.findings:
-            assert words in finding.message
-            assert effect in finding.message
+            assert words in finding.sentence
+            assert effect in finding.sentence
 
 
 def test_stored_findings_need_no_key_and_know_today(pki: Pki) -> None:
@@ -245,9 +255,10 @@ def test_stored_findings_need_no_key_and_know_today(pki: Pki) -> None:
     def stored(kind: str, content: str, now: datetime) -> list[tuple[str, Severity]]:
         return [(one.code, one.severity) for one in stored_findings(kind, content, now)]
 
-    assert stored("server", modern.server.certificate_pem, NOW) == []
-    assert stored("server", modern.server.certificate_pem, NOW + years) == [("expired", Severity.WARN)]
+    alone = (ALONE[0], Severity.NOTE)
+    assert stored("server", modern.server.certificate_pem, NOW) == [alone]
+    assert stored("server", modern.server.certificate_pem, NOW + years) == [("expired", Severity.WARN), alone]
     assert stored("ca", modern.ca.certificate_pem, NOW + years) == [("expired", Severity.WARN)]
     assert [
         code for code, _ in stored("server", pki.guide.server.certificate_pem, NOW)
-    ] == GUIDE_SERVER_WARNINGS
+    ] == GUIDE_SERVER_WARNINGS + ALONE

@@ -76,7 +76,8 @@ def test_private_keys_in_finds_what_can_be_kept(pki: Pki) -> None:
     assert private_keys_in(pair.certificate_pem + pair.key_pem.strip()) == pair.key_pem
     assert private_keys_in(pair.certificate_pem) == ""
     assert private_keys_in(pair.key_pem[:900]) == ""
-    assert private_keys_in(make.encrypted_key(pair)) == ""
+    encrypted = make.encrypted_key(pair)
+    assert private_keys_in(pair.certificate_pem + encrypted) == encrypted
     assert private_keys_in("") == ""
 
 

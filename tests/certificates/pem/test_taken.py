@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives import hashes
 
 from certificates.pem import examine_ca, stored_facts
 from tests import pki as make
-from tests.certificates.pem.pasted import GUIDE_SERVER_WARNINGS, NOW, SPELLINGS, codes, server
+from tests.certificates.pem.pasted import ALONE, GUIDE_SERVER_WARNINGS, NOW, SPELLINGS, codes, server
 from tests.conftest import Pki
 
 
@@ -18,7 +18,7 @@ def test_guide_server_is_taken_as_it_is(pki: Pki) -> None:
     assert verdict.material is not None
     assert verdict.material.content == pki.guide.server.certificate_pem
     assert verdict.material.private_key == pki.guide.server.key_pem
-    assert codes(verdict) == GUIDE_SERVER_WARNINGS
+    assert codes(verdict) == GUIDE_SERVER_WARNINGS + ALONE
     assert verdict.material.findings == verdict.findings
 
 
@@ -32,20 +32,22 @@ def test_guide_ca_is_taken_as_it_is(pki: Pki) -> None:
 
 
 def test_modern_set_is_taken_without_a_word(pki: Pki) -> None:
-    assert server(pki.modern.server).findings == ()
+    whole = pki.modern.server.certificate_pem + pki.modern.ca.certificate_pem
+    assert server(pki.modern.server, whole).findings == ()
+    assert codes(server(pki.modern.server)) == ALONE
     assert examine_ca(pki.modern.ca.certificate_pem, NOW).findings == ()
 
 
 def test_warnings_say_who_refuses_and_what_to_do(pki: Pki) -> None:
-    on_server = {one.code: one.message for one in server(pki.guide.server).findings}
+    on_server = {one.code: one.sentence for one in server(pki.guide.server).findings}
     (on_ca,) = examine_ca(pki.guide.ca.certificate_pem, NOW).findings
 
     assert "Browsers" in on_server["weak_signature"]
     assert "OpenSSL 3" in on_server["weak_signature"]
     assert "-sha256" in on_server["weak_signature"]
     assert "subjectAltName=DNS:" in on_server["san_missing"]
-    assert 'error 58, "ca md too weak"' in on_ca.message
-    assert "-sha256" in on_ca.message
+    assert 'error 58, "ca md too weak"' in on_ca.sentence
+    assert "-sha256" in on_ca.sentence
 
 
 def test_facts_of_the_guide_server(pki: Pki) -> None:
@@ -115,4 +117,4 @@ def test_key_forms_are_taken_and_written_as_pkcs8(form: str, pki: Pki) -> None:
 
     assert verdict.material is not None
     assert verdict.material.private_key == pair.key_pem
-    assert codes(verdict) == (["key_company"] if form == "with its certificate" else [])
+    assert codes(verdict) == (["key_company"] if form == "with its certificate" else []) + ALONE

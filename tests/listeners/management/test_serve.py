@@ -23,7 +23,7 @@ from tests.conftest import Pki
 from tests.console_client import BackendFields, ConsoleClient
 from tests.curl import curl
 from tests.live import LiveConsole
-from tests.pki import KeyPair, foreign_client
+from tests.pki import SERVER_EXTENSIONS, KeyPair, foreign_client, issue
 from tests.ports import free_port
 from tests.traffic import traffic
 from tests.waiting import eventually
@@ -184,30 +184,30 @@ def link_in(log: str) -> str:
 
 
 def test_server_certificate_is_replaced_under_traffic(
-    live_console: Start, backend: Backend, pki: Pki
+    live_console: Start, backend: Backend, pki: Pki, tmp_path: Path
 ) -> None:
+    """Pitfalls A4 and A6: the new one is served and read back, and nobody's connection is cut."""
     console = live_console()
     client = console.client()
     listener, url = mutual_listener(client, backend, pki)
     before = served_certificate(url)
+    renewed = issue(tmp_path, "renewed", pki.modern.ca, key="RSA-2048", extensions=SERVER_EXTENSIONS)
+    found = []
 
     with traffic(url, pki.modern.client) as seen:
-        client.submit(
-            "/certificates/1/edit/",
-            content=pki.guide.server.certificate_pem,
-            private_key=pki.guide.server.key_pem,
-        )
-        client.wait_running(listener)
-        seen.wait_for_more()
-        client.submit(
-            "/certificates/1/edit/",
-            content=pki.modern.server.certificate_pem,
-            private_key=pki.modern.server.key_pem,
-        )
-        client.wait_running(listener)
-        seen.wait_for_more()
+        for pair in (renewed, pki.modern.server):
+            replacement = {"content": pair.certificate_pem, "private_key": pair.key_pem}
+            client.submit("/certificates/1/edit/", **replacement)
+            eventually(
+                lambda: "Serves this certificate" in client.get("/certificates/1/served/"), "its being served"
+            )
+            found.append(served_certificate(url))
+            client.wait_running(listener)
+            seen.wait_for_more()
 
-    assert (served_certificate(url), seen.failures) == (before, [])
+    assert seen.failures == []
+    assert [one == before for one in found] == [False, True]
+    assert found[0] in renewed.certificate_pem
 
 
 def served_certificate(url: str) -> str:

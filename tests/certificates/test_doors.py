@@ -1,0 +1,184 @@
+"""Pitfalls I2 and I5: every place that writes certificates is known here, and what was checked is stored."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.core.management import get_commands
+from django.test import Client
+from django.urls import URLPattern, reverse
+
+from certificates import urls
+from certificates.forms import CertificateForm
+from certificates.models import Certificate
+from tests.conftest import Pki
+from tests.factories import server_certificate, user
+from tests.pki import CertificateSet
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = [
+    path
+    for app in ("console", "certificates", "listeners")
+    for path in sorted((ROOT / app).rglob("*.py"))
+    if not {"migrations", "pem"} & set(path.parts)  # pem has no database
+]
+WRITING = {
+    *("save", "create", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "update"),
+    *("delete", "execute", "executemany", "raw", "asave", "acreate", "aupdate", "adelete"),
+}
+# What a certificate is, and its key: set by `hold` from what was parsed, and by nothing else.
+FACTS = {
+    *("content", "sealed_private_key", "subject", "issuer", "domain_names", "serial_number", "fingerprint"),
+    *("key", "public_key_hash", "signature_algorithm", "not_before", "not_after"),
+}
+
+
+def functions(path: Path) -> Iterator[tuple[str, ast.AST]]:
+    """Each function of a module, and what stands outside of any, by its dotted name."""
+
+    def walk(node: ast.AST, name: str) -> Iterator[tuple[str, ast.AST]]:
+        for inner in ast.iter_child_nodes(node):
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield from walk(inner, f"{name}.{inner.name}")
+            else:
+                yield name, inner
+                yield from walk(inner, name)
+
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    yield from walk(ast.parse(path.read_text()), module)
+
+
+def writes(path: Path) -> Iterator[tuple[str, str]]:
+    """Calls that write rows: `x.save(...)` and the like, with what they are called on."""
+    for name, node in functions(path):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WRITING:
+            yield name, f"{ast.unparse(node.func.value).partition('(')[0]}.{node.func.attr}"
+
+
+def called(node: ast.Call) -> str:
+    return ast.unparse(node.func).rpartition(".")[2]
+
+
+def test_every_door_to_certificates_and_keys_is_known() -> None:
+    """A new one fails here: let it go through `Certificate.hold` and a form's `clean`, then name it."""
+    doors = {
+        door
+        for path in SOURCES
+        for door in writes(path)
+        if path.parts[len(ROOT.parts)] == "certificates" or "ertificate" in door[1] or "Draft" in door[1]
+    }
+    searches = {door for door in doors if door[0].startswith("certificates.search.")}
+    assert {door for _, door in searches} == {"cursor.execute"}
+    source = (ROOT / "certificates" / "search.py").read_text().upper()
+    assert [word for word in ("INSERT ", "UPDATE ", "DELETE ", "REPLACE ") if word in source] == []
+    assert doors - searches == {
+        # Forms: examined, held, saved; a key of a refused form is sealed into a draft.
+        ("certificates.views._is_saved", "form.save"),
+        ("certificates.forms.CertificateForm.save", "certificate.save"),
+        ("certificates.forms.CertificateForm.save", "self.draft.delete"),
+        ("certificates.forms.CertificateForm.keep_private_key", "self.draft.delete"),
+        ("certificates.models.KeyDraftQuerySet.keep", "draft.save"),
+        # Deletion, which the database refuses while a listener uses it.
+        ("certificates.views.certificate_delete", "certificate.delete"),
+        ("certificates.models.CertificateQuerySet.remove", "certificate.delete"),
+        ("certificates.models.KeyDraftQuerySet.expire", "self.filter.delete"),
+        # The master key's rotation writes the same key again.
+        ("certificates.sealed.SealedRows._batch", "models.QuerySet.update"),
+    }
+
+
+def test_facts_and_keys_of_a_certificate_are_set_in_one_place() -> None:
+    setting = set()
+    for path in SOURCES:
+        for name, node in functions(path):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in FACTS:
+                setting.add((name, node.attr))
+            if isinstance(node, ast.Call) and called(node) in {"Certificate", *WRITING}:
+                setting |= {(name, word.arg) for word in node.keywords if word.arg in FACTS}
+    assert {name for name, _ in setting} == {"certificates.models.Certificate.hold"}
+    assert {fact for _, fact in setting} == FACTS
+
+
+def test_keys_are_sealed_and_opened_where_it_is_known() -> None:
+    found = {
+        (name, node.func.attr)
+        for path in SOURCES
+        for name, node in functions(path)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"seal", "unseal", "private_key"}
+    }
+    assert found == {
+        ("certificates.models.Certificate.hold", "seal"),
+        ("certificates.models.Certificate.private_key", "unseal"),
+        ("certificates.models.KeyDraftQuerySet.keep", "seal"),
+        ("certificates.models.KeyDraft.private_key", "unseal"),
+        ("certificates.sealed.SealedRows._batch", "seal"),
+        ("certificates.sealed.SealedRows._batch", "unseal"),
+        # A form that keeps the key it has, and the snapshot for the control plane.
+        ("certificates.forms.CertificateForm._examine", "private_key"),
+        ("certificates.forms.CertificateForm._private_key_from_elsewhere", "private_key"),
+        ("listeners.snapshot.server_certificate_spec", "private_key"),
+    }
+
+
+def test_admin_knows_no_drafts_of_keys() -> None:
+    registered = {model.__name__ for model in admin.site._registry}
+    assert registered & {"Certificate", "KeyDraft"} == {"Certificate"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("page", ["add", "change", "delete"])
+def test_admin_refuses_to_write(admin_client: Client, pki: Pki, page: str) -> None:
+    certificate = server_certificate(pki.modern.server)
+    arguments = [] if page == "add" else [certificate.pk]
+    path = reverse(f"admin:certificates_certificate_{page}", args=arguments)
+    answer = admin_client.post(path, {"name": "changed", "content": "x", "post": "yes"})
+    assert (answer.status_code, Certificate.objects.values_list("name", "content").get()) == (
+        403,
+        (certificate.name, certificate.content),
+    )
+
+
+def test_addresses_that_take_a_post_are_known() -> None:
+    names = {pattern.name for pattern in urls.urlpatterns if isinstance(pattern, URLPattern)}
+    reading = {"certificate_list", "certificate_detail", "certificate_download"}
+    assert names - reading == {
+        *("certificate_add", "certificate_edit", "certificate_delete", "certificate_batch_delete"),
+    }
+
+
+def test_commands_are_known() -> None:
+    """Those that write certificates or keys: `rotate_master_key`. Those of Django are its own."""
+    own = {app.name for app in apps.get_app_configs() if Path(app.path).is_relative_to(ROOT)}
+    commands = {name for name, app in get_commands().items() if app in own}
+    assert commands == {
+        *("rotate_master_key", "expiring_certificates"),
+        *("control_plane", "envoy_bootstrap", "restart", "serve", "web"),
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["guide", "modern"])
+def test_what_was_examined_is_what_is_stored(pki: Pki, name: str) -> None:
+    """Pitfall I2: not a copy of it, and not what was pasted."""
+    made: CertificateSet = getattr(pki, name)
+    noisy = "words before\r\n" + made.server.certificate_pem.replace("\n", "\r\n") + "\r\nwords behind"
+    fields = {"name": " web ", "type": "server", "description": " of the shop", "content": noisy}
+    form = CertificateForm(fields | {"private_key": f"\n{made.server.key_pem}\n"}, user=user())
+    assert form.is_valid(), form.errors
+    assert form.verdict
+    assert form.verdict.material
+    material = form.verdict.material
+
+    form.save()
+
+    row = Certificate.objects.get()
+    assert (row.content, row.private_key()) == (material.content, material.private_key)
+    assert "words" not in row.content
+    assert row.fingerprint == material.certificates[0].fingerprint
+    for field in ("name", "type", "description", "server_names"):
+        assert getattr(row, field) == form.cleaned_data[field] == getattr(form.instance, field)
