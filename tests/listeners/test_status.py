@@ -51,7 +51,7 @@ def test_configuration_names_certificates_and_holds_none(mutual_listener: Listen
 class RenderedConfiguration(TestCase):
     """Pitfall I1: whatever a person types, the configuration has the same shape."""
 
-    @given(st.text(), st.text(st.sampled_from('"\'{}[]%\\\n\r\0<>$`,: a')), st.text())
+    @given(st.text(), st.text(st.sampled_from("\"'{}[]%\\\n\r\0<>$`,: a")), st.text())
     def test_any_name_leaves_the_shape_as_it_is(self, name: str, server: str, ca: str) -> None:
         listener = self.listener
         listener.name = listener.description = listener.load_balancer.name = name
