@@ -82,6 +82,12 @@ class TypeState:
         self.rejected.pop(resource.name, None)
         self.suspects.discard(resource.name)
 
+    def owe(self, name: str) -> None:
+        """This resource has to be sent, also if it was before or is under way."""
+        self.forget(name)
+        if self.sent:
+            self.sent.resources.pop(name, None)
+
     def forget(self, name: str) -> None:
         self.held.pop(name, None)
         self.bodies.pop(name, None)
@@ -133,9 +139,7 @@ class Session:
         else:
             for name in request.resource_names_subscribe:
                 # Asked for once more: Envoy has dropped it, and an answer is due even if nothing changed.
-                state.forget(name)
-                if state.sent:
-                    state.sent.resources.pop(name, None)
+                state.owe(name)
         state.subscribed |= set(request.resource_names_subscribe)
         for name in request.resource_names_unsubscribe:
             state.subscribed.discard(name)
@@ -207,7 +211,12 @@ class Session:
     def _next_of_clusters(self) -> DeltaDiscoveryResponse | None:
         pending = self._pending(CLUSTER)
         if pending or self.types[CLUSTER].owed:
-            return self._next(CLUSTER, pending)
+            response = self._next(CLUSTER, pending)
+            for resource in response.resources if response else ():
+                # Envoy acknowledges a changed cluster once it has endpoints, but does not ask again for
+                # those that it has had before: they go out with the change.
+                self.types[ENDPOINTS].owe(resource.name)
+            return response
         return self._next(CLUSTER, {}, self._unused_clusters())
 
     def _unused_clusters(self) -> frozenset[str]:

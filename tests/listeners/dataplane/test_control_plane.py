@@ -3,15 +3,17 @@
 import socket
 from dataclasses import replace
 
+import httpx
 import pytest
 
-from listeners.spec import ServerCertificateSpec
+from listeners.spec import HealthCheckSpec, ServerCertificateSpec
 from tests.backend import Backend, running_backend
 from tests.conftest import Pki
 from tests.curl import Answer, curl
 from tests.envoy_lab import EnvoyLab, configuration, group, http, https
 from tests.pki import KeyPair
 from tests.ports import free_port
+from tests.waiting import eventually
 
 
 def request(port: int, client: KeyPair | None = None, scheme: str = "https") -> Answer:
@@ -126,6 +128,26 @@ def test_removed_backend_server_gets_no_more_requests(lab: EnvoyLab) -> None:
         statuses = {request(listener.port, scheme="http").status for _ in range(6)}
 
     assert (statuses, first.requests) == ({200}, ())
+
+
+def test_changed_cluster_is_served_at_once(lab: EnvoyLab, backend: Backend) -> None:
+    listener = http(55, free_port(), backend.port)
+    lab.apply(configuration(listener))
+    lab.wait_served(listener)
+    slower = replace(listener.group, health_check=HealthCheckSpec(interval=30))
+    changed = replace(listener, group=slower)
+    lab.apply(configuration(changed))
+    lab.wait_served(changed)
+    eventually(lambda: cluster_interval(lab) == "30s", "the changed cluster is active")
+    assert request(listener.port, scheme="http").status == 200
+
+
+def cluster_interval(lab: EnvoyLab) -> str:
+    """How often the only cluster that is active checks its servers; not one that still warms up."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(lab.admin)), base_url="http://envoy") as client:
+        query = {"resource": "dynamic_active_clusters", "name_regex": "^group-55$"}
+        found = client.get("/config_dump", params=query).json()["configs"]
+    return str(found[0]["cluster"]["health_checks"][0]["interval"]) if found else ""
 
 
 def test_restarted_control_plane_applies_what_changed_meanwhile(lab: EnvoyLab, backend: Backend) -> None:

@@ -7,7 +7,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 
 from listeners.dataplane.discovery import Desired, Session
 from listeners.rendering.envoy import CLUSTER, ENDPOINTS, LISTENER, SECRET, resources
-from listeners.spec import CaBundleSpec, ConfigurationSpec, ListenerSpec
+from listeners.spec import CaBundleSpec, ConfigurationSpec, HealthCheckSpec, ListenerSpec
 from tests.conftest import Pki
 from tests.envoy_lab import configuration, http, https
 
@@ -127,6 +127,17 @@ def test_swapped_sockets_are_given_up_before_they_are_taken() -> None:
     assert [told(r) for r in (removal, session.responses())] == [
         [("Listener", [], ["listener-1", "listener-2"])],
         [("Listener", ["listener-1", "listener-2"], [])],
+    ]
+
+
+def test_endpoints_are_sent_again_with_a_change_of_their_cluster() -> None:
+    listener = http(1, 8000, 80)
+    session = connected(desired(configuration(listener)))
+    slower = replace(listener.group, health_check=HealthCheckSpec(interval=30))
+    session.aim(desired(configuration(replace(listener, group=slower))))
+    assert told(session.responses()) == [
+        ("Cluster", ["group-1"], []),
+        ("ClusterLoadAssignment", ["group-1"], []),
     ]
 
 
