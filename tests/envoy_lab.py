@@ -67,7 +67,7 @@ class EnvoyLab:
     def start_control_plane(self) -> None:
         """With a fresh memory, as after a restart of the console."""
         control_plane = ControlPlane(
-            lambda: self.configuration.revision, lambda: self.configuration, self.preflight.refusals
+            lambda: self.configuration.revision, lambda: self.configuration, self.preflight.refusals, NODE
         )
         stop: Future[Callable[[], None]] = Future()
 

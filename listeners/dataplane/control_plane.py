@@ -1,7 +1,8 @@
 """The control plane: looks for new revisions, has them checked, and feeds every Envoy that connects.
 
 It is given three functions and knows no database: the revision's number, the configuration of now, and
-the reasons why Envoy would refuse some of its listeners.
+the reasons why Envoy would refuse some of its listeners. `local_node` is the id that only an Envoy on
+the Unix socket may have.
 """
 
 import asyncio
@@ -76,10 +77,12 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
         revision: Callable[[], int],
         configuration: Callable[[], ConfigurationSpec],
         refusals: Callable[[ConfigurationSpec], Mapping[int, str]],
+        local_node: str,
     ) -> None:
         self._revision = revision
         self._configuration = configuration
         self._refusals = refusals
+        self._local_node = local_node
         self._nodes: dict[str, Node] = {}
         self._seen = -1
         self.desired = Desired(revision=0, resources={})
@@ -111,6 +114,9 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
         name = first.node.id
         if not name:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "An Envoy must send its node id.")
+        if name == self._local_node and not context.peer().startswith("unix:"):
+            # What pages say of the local Envoy must come from it, not from a namesake elsewhere.
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"Node id {name} is the local Envoy's.")
         node = Node(Session(self.desired), asyncio.Event())
         self._nodes[name] = node
         logger.info("Envoy %s connected from %s", name, context.peer())
