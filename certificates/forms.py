@@ -13,12 +13,17 @@ from django.utils import timezone
 from certificates import pem
 from certificates.keyring import UnsealError
 from certificates.models import Certificate, KeyDraft
-from certificates.pem_fields import PemField, PrivateKeyField
+from certificates.pem_fields import PemField, PrivateKeyField, WordsField
 from console.models import ConfigurationRevision
 
 CA_WITH_KEY = (
     "A CA certificate is stored without its private key, which is not needed here and should stay "
     "where it is. Leave this field empty."
+)
+
+CHANGED_MEANWHILE = (
+    "Somebody else has changed this since you opened the page, so nothing was saved. "
+    "Look at what is stored now, then save again to put what you entered in its place."
 )
 
 KEY_IS_SEALED = "Without a passphrase. It is sealed before it is stored and is never shown again."
@@ -42,10 +47,12 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
     )
     private_key = PrivateKeyField("the key", label="Private Key", help_text=KEY_IS_SEALED)
     key_draft = forms.Field(required=False)  # rendered beside the sentence that says what is kept
+    stamp = forms.Field(required=False)  # tells one editor of the other; rendered beside what it says
 
     class Meta:
         model = Certificate
         fields = ["name", "type", "description"]
+        field_classes = {"name": WordsField, "description": WordsField}
         widgets = {
             "type": forms.RadioSelect,
             "description": forms.Textarea(attrs={"rows": 2, "maxlength": 255}),
@@ -61,6 +68,7 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
         self.verdict: pem.Verdict | None = None
         if not self.instance.pk:
             self.initial["name"] = suggested_name()
+            del self.fields["stamp"]
         else:
             del self.fields["type"]
             self.fields["content"].initial = self.instance.content
@@ -76,6 +84,11 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
         return kind == Certificate.Type.SERVER
 
     @property
+    def current_stamp(self) -> str:
+        certificate: Certificate = self.instance
+        return certificate.updated_at.isoformat()
+
+    @property
     def helper(self) -> FormHelper:
         helper = FormHelper()
         helper.form_tag = False
@@ -84,8 +97,15 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
         key = Div("private_key", kept, data_show_when="type=server")
         kind = "type" if "type" in self.fields else HTML("{% include 'certificates/_fixed_type.html' %}")
         parts = ["name", kind, "content", *([key] if "private_key" in self.fields else []), "description"]
-        helper.layout = Layout(*parts)
+        stamp = [HTML("{% include 'certificates/_stamp.html' %}")] if "stamp" in self.fields else []
+        helper.layout = Layout(*stamp, *parts)
         return helper
+
+    def clean_stamp(self) -> str:
+        stamp: str = self.cleaned_data["stamp"]
+        if stamp != self.current_stamp:
+            raise forms.ValidationError(CHANGED_MEANWHILE)
+        return stamp
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -12,6 +12,7 @@ from certificates import pem
 
 LONGEST_BYTES = 1024 * 1024
 DER_SEQUENCE = b"\x30"
+KEY_MARKER = "PRIVATE KEY-----"
 
 
 class PemInput(forms.Textarea):
@@ -64,6 +65,18 @@ class PemField(forms.CharField):
 class PrivateKeyField(PemField):
     def bound_data(self, data: Any, initial: Any) -> str:
         return ""
+
+
+class WordsField(forms.CharField):
+    """A name or a description: a private key that lands there by mistake is refused and not shown again."""
+
+    def validate(self, value: str) -> None:
+        super().validate(value)
+        if KEY_MARKER in value:
+            raise ValidationError("This is a private key. It belongs in Private Key, and nowhere else.")
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return "" if KEY_MARKER in (data or "") else data
 
 
 def pem_text(value: Any) -> str:

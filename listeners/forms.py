@@ -6,6 +6,7 @@ from typing import Any, cast
 from django import forms
 from django.utils import timezone
 
+from certificates.forms import CHANGED_MEANWHILE
 from certificates.models import Certificate
 from listeners.models import BackendServer, Listener, LoadBalancer
 from listeners.spec import digest
@@ -208,10 +209,7 @@ class StampForm(forms.Form):
     def clean_stamp(self) -> str:
         stamp: str = self.cleaned_data["stamp"]
         if stamp != self.current:
-            raise forms.ValidationError(
-                "Somebody else has changed this since you opened the page, so nothing was saved. "
-                "Look at what is stored now, then save again to put what you entered in its place."
-            )
+            raise forms.ValidationError(CHANGED_MEANWHILE)
         return stamp
 
 
