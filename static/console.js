@@ -133,6 +133,8 @@
 
   document.addEventListener("DOMContentLoaded", () => {
     showWhen(document);
+    // A refused page begins where something is to be mended, as a refused dialog does.
+    document.querySelector("main form [aria-invalid=true]")?.focus();
     // What was typed, a private key perhaps, goes when the dialog is closed.
     dialog()?.addEventListener("close", () => dialog().replaceChildren());
   });
