@@ -198,14 +198,14 @@ def test_load_balancer_without_listeners_says_what_to_do(signed_in: Client) -> N
 def test_load_balancer_says_in_the_table_why_a_listener_does_not_run(signed_in: Client) -> None:
     row = factories.listener()
     text = words(signed_in.get(row.load_balancer.get_absolute_url()).content)
-    assert "-- Not running Envoy does not answer, so nothing is served." in text
+    assert "-- Not answering Envoy does not answer the console, so what it serves is not known." in text
 
 
 def test_load_balancer_shows_its_listeners_and_no_others(signed_in: Client) -> None:
     shown = factories.listener(name="shown", port=8080, servers=[factories.backend_server("2001:db8::1", 81)])
     factories.listener(name="of another load balancer")
     text = words(signed_in.get(shown.load_balancer.get_absolute_url()).content)
-    assert f"shown ID {shown.pk} HTTP/8080 -- Not running" in text
+    assert f"shown ID {shown.pk} HTTP/8080 -- Not answering" in text
     assert "[2001:db8::1]:81" in text
     assert "of another load balancer" not in text
 
@@ -244,7 +244,7 @@ def test_listener_page_shows_what_it_is(signed_in: Client, pki: Pki) -> None:
         "SSL Authentication Mutual authentication",
         "UTC by creator",
         "192.0.2.10:8080 1 Unknown",
-        "Not running",
+        "Not answering",
         "Test this listener",
         "Rendered configuration",
     ):

@@ -106,6 +106,8 @@ def listener_message(spec: ListenerSpec, secret_source: ConfigSource | None) -> 
         address=_address(spec.address, spec.port),
         filter_chains=[chain],
         stat_prefix=listener_name(spec.id),
+        # With it a second Envoy of the same user would share the port, each serving half of the clients.
+        enable_reuse_port=BoolValue(value=False),
     )
 
 

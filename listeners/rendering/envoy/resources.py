@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any as AnyValue
 
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
@@ -70,6 +71,7 @@ def resources(configuration: ConfigurationSpec) -> tuple[Resource, ...]:
     return tuple(found.values())
 
 
+@lru_cache(maxsize=20_000)
 def listener_resources(spec: ListenerSpec) -> tuple[Resource, Resource, Resource]:
     """The listener, its cluster and its endpoints: all that a listener is but for the secrets."""
     cluster, endpoints = group_name(spec.group.id), packed(messages.endpoints_message(spec.group))
