@@ -14,7 +14,7 @@ from django.utils.datastructures import MultiValueDict
 from certificates import pem
 from certificates.keyring import UnsealError
 from certificates.models import Certificate, KeyDraft
-from certificates.pem_fields import PemField, PrivateKeyField, same_text
+from certificates.pem_fields import PemField, PrivateKeyField, WordsField, same_text
 from certificates.replacement import Losses, losses_of_ca, losses_of_server
 from console.models import ConfigurationRevision
 
@@ -64,6 +64,7 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
     class Meta:
         model = Certificate
         fields = ["name", "type", "server_names", "description"]
+        field_classes = {"name": WordsField, "description": WordsField}
         widgets = {
             "type": forms.RadioSelect,
             "server_names": forms.Textarea(attrs={"rows": 1, "spellcheck": "false", "autocomplete": "off"}),

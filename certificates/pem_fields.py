@@ -12,6 +12,7 @@ from django.utils.datastructures import MultiValueDict
 from certificates import pem
 
 MEBIBYTE = 1024 * 1024
+KEY_MARKER = "PRIVATE KEY-----"
 JAVA_KEYSTORE = b"\xfe\xed\xfe\xed"
 
 
@@ -86,6 +87,18 @@ class PemField(forms.CharField):
 class PrivateKeyField(PemField):
     def bound_data(self, data: Any, initial: Any) -> str:
         return ""
+
+
+class WordsField(forms.CharField):
+    """A name or a description: a private key that lands there by mistake is refused and not shown again."""
+
+    def validate(self, value: str) -> None:
+        super().validate(value)
+        if KEY_MARKER in value:
+            raise ValidationError("This is a private key. It belongs in Private Key, and nowhere else.")
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return "" if KEY_MARKER in (data or "") else data
 
 
 def same_text(one: str, other: str) -> bool:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from certificates import pem
 from certificates.expiry import Overview
@@ -27,7 +27,7 @@ SENTENCE = 'Certificate <b class="as-typed">{}</b> was {}.'
 USERS = ("server_listeners__load_balancer", "ca_listeners__load_balancer")
 
 
-@require_GET
+@require_safe
 def certificate_list(request: Request) -> HttpResponse:
     form = ListForm(request.GET)
     if not form.is_valid():
@@ -46,7 +46,7 @@ def certificate_list(request: Request) -> HttpResponse:
     return response
 
 
-@require_GET
+@require_safe
 def certificate_detail(request: Request, pk: int) -> HttpResponse:
     rows = Certificate.objects.select_related("created_by", "updated_by").prefetch_related(*USERS)
     certificate: Certificate = get_object_or_404(rows, pk=pk)
@@ -58,19 +58,19 @@ def certificate_detail(request: Request, pk: int) -> HttpResponse:
     return render(request, "certificates/certificate_detail.html", context)
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters()
 def certificate_add(request: Request) -> HttpResponse:
     return _form_page(request, Certificate(), "certificates/certificate_add.html")
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters()
 def certificate_edit(request: Request, pk: int) -> HttpResponse:
     return _form_page(request, get_object_or_404(Certificate, pk=pk), "certificates/certificate_edit.html")
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def certificate_delete(request: Request, pk: int) -> HttpResponse:
     certificate = get_object_or_404(Certificate, pk=pk)
     status = 200
@@ -109,7 +109,7 @@ def certificate_batch_delete(request: Request) -> HttpResponse:
     return render(request, "certificates/certificate_batch_delete.html", context)
 
 
-@require_GET
+@require_safe
 def certificate_download(request: Request, pk: int) -> HttpResponse:
     certificate = get_object_or_404(Certificate, pk=pk)
     headers = {"Content-Disposition": f'attachment; filename="certificate-{certificate.pk}.pem"'}

@@ -19,7 +19,6 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from console.models import ConfigurationRevision
@@ -80,7 +79,6 @@ class FirstAdministratorForm(BaseUserCreationForm):  # type: ignore[type-arg]  #
 
 
 @login_not_required
-@never_cache
 @sensitive_post_parameters("password1", "password2")
 def first_administrator(request: HttpRequest, token: str) -> HttpResponse:
     if administrator_exists() or not _is_good(token):

@@ -1,6 +1,6 @@
 """How the console answers: a page to a browser, and to htmx the part of it that its dialog shows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -9,7 +9,7 @@ from django.core.files.uploadhandler import MemoryFileUploadHandler
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect as plain_redirect
 from django.shortcuts import render, resolve_url
-from django.utils.cache import patch_vary_headers
+from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 
 
@@ -55,6 +55,17 @@ def page_to_return_to(request: HttpRequest) -> str:
     target = request.GET.get("next", "")
     safe = url_has_allowed_host_and_scheme(target, None) and target.startswith("/")
     return target if safe else ""
+
+
+def kept_by_no_cache(answer: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: after signing out, the browser's Back shows nothing of what was there."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = answer(request)
+        patch_cache_control(response, no_store=True)
+        return response
+
+    return middleware
 
 
 class BoundedMemoryUploadHandler(MemoryFileUploadHandler):

@@ -5,10 +5,15 @@ that was set up for one of these trusts them (pitfalls H1 and H3).
 """
 
 CLIENT_CERTIFICATE_HEADERS = (
+    "Cf-Client-Cert-Der-Base64",
+    "Cf-Client-Cert-Sha256",
     "Client-Cert",
     "Client-Cert-Chain",
     "SSL-Client-Cert",
+    "SSL-Client-I-DN",
     "SSL-Client-Issuer-DN",
+    "SSL-Client-M-Serial",
+    "SSL-Client-S-DN",
     "SSL-Client-Subject-DN",
     "SSL-Client-Verify",
     "X-Amzn-Mtls-Clientcert",
@@ -21,13 +26,18 @@ CLIENT_CERTIFICATE_HEADERS = (
     "X-Client-Cert",
     "X-Client-Cert-Chain-Verified",
     "X-Client-Cert-Error",
+    "X-Client-Cert-Fingerprint",
     "X-Client-Cert-Hash",
     "X-Client-Cert-Issuer-DN",
     "X-Client-Cert-Leaf",
     "X-Client-Cert-Present",
+    "X-Client-Cert-Serial",
     "X-Client-Cert-Serial-Number",
+    "X-Client-Cert-Subject",
     "X-Client-Cert-Subject-DN",
+    "X-Client-Certificate",
     "X-Client-DN",
+    "X-Client-Verified",
     "X-Client-Verify",
     "X-Forwarded-Client-Cert",
     "X-Forwarded-Clientcert",
@@ -42,11 +52,15 @@ CLIENT_CERTIFICATE_HEADERS = (
     "X-Forwarded-Tls-Client-Cert",
     "X-Forwarded-Tls-Client-Cert-Info",
     "X-SSL-Cert",
+    "Tls-Client-Cert",
     "X-SSL-Client-CN",
     "X-SSL-Client-Cert",
+    "X-SSL-Client-Chain",
     "X-SSL-Client-DN",
     "X-SSL-Client-Fingerprint",
     "X-SSL-Client-I-DN",
+    "X-SSL-Client-NotAfter",
+    "X-SSL-Client-NotBefore",
     "X-SSL-Client-S-DN",
     "X-SSL-Client-SHA1",
     "X-SSL-Client-Serial",
@@ -55,11 +69,29 @@ CLIENT_CERTIFICATE_HEADERS = (
     "X-SSL-Subject",
 )
 
+# Set by proxies that sign people in; none stands between the client and this load balancer.
+USER_HEADERS = (
+    "Remote-User",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-User",
+    "X-Remote-User",
+)
+
 CONNECTION_HEADERS = (
+    "Forwarded",
+    "Front-End-Https",
+    "True-Client-IP",
+    "X-Client-IP",
     "X-Forwarded-ELB-ID",
     "X-Forwarded-ELB-IP",
     "X-Forwarded-For-Port",
+    "X-Forwarded-Host",
     "X-Forwarded-Port",
+    "X-Forwarded-Server",
     "X-Forwarded-TLS-Certificate-ID",
     "X-Forwarded-TLS-Cipher",
     "X-Forwarded-TLS-Protocol",
@@ -70,4 +102,4 @@ CONNECTION_HEADERS = (
     "X-Real-IP",
 )
 
-IDENTITY_HEADERS = CLIENT_CERTIFICATE_HEADERS + CONNECTION_HEADERS
+IDENTITY_HEADERS = CLIENT_CERTIFICATE_HEADERS + USER_HEADERS + CONNECTION_HEADERS

@@ -128,7 +128,7 @@ def _issuer(server: Certificate, ca: Certificate | None, now: datetime) -> Certi
     """The stored CA certificate that makes curl accept the server; the listener's own is asked first."""
     chain = pem.stored_facts(server.content)
     stored = Certificate.objects.filter(type=Certificate.Type.CA, subject__in={one.issuer for one in chain})
-    candidates = [*([ca] if ca else []), *stored[:20]]
+    candidates = [*([ca] if ca else []), *stored.defer("sealed_private_key")[:20]]
     return next((one for one in candidates if pem.is_trusted(server.content, one.content, now)), None)
 
 

@@ -48,7 +48,7 @@ WORDS = {
     State.RUNNING: "Running",
     State.APPLYING: "Applying",
     State.REJECTED: "Rejected",
-    State.STOPPED: "Not running",
+    State.STOPPED: "Not answering",
 }
 
 
@@ -207,7 +207,8 @@ def _state(
     if readings is None:
         return ListenerState(
             State.STOPPED,
-            "Envoy does not answer, so nothing is served. It is being started again.",
+            "Envoy does not answer the console, so what it serves is not known. If it stays silent it is "
+            "started again.",
             nodes=nodes,
         )
     reading = readings.get(wanted.name, ListenerReading(wanted.name, "", is_warming=False))

@@ -176,6 +176,8 @@
   document.addEventListener("DOMContentLoaded", () => {
     showWhen(document);
     for (const form of document.forms) showPassword(form);
+    // A refused page begins where something is to be mended, as a refused dialog does.
+    document.querySelector("main form [aria-invalid=true]")?.focus();
     // What was typed, a private key perhaps, goes when the dialog is closed.
     dialog()?.addEventListener("close", () => dialog().replaceChildren());
   });

@@ -64,10 +64,30 @@ class EnvoyLab:
         )
         self._stop: Callable[[], None] = lambda: None
 
+    @contextmanager
+    def another_envoy(self, node: str) -> Iterator[None]:
+        """A second Envoy on this machine, fed by the same control plane."""
+        folder = Path(tempfile.mkdtemp(prefix="elblab"))
+        admin = folder / "admin.sock"
+        settings = replace(
+            self.envoy.settings,
+            bootstrap=bootstrap(node, unix_address(self.socket), admin),
+            run_directory=folder,
+            log_file=folder / "envoy.log",
+            admin=admin,
+        )
+        envoy = EnvoyProcess(settings)
+        envoy.ensure()
+        try:
+            yield
+        finally:
+            envoy.stop()
+            shutil.rmtree(folder)
+
     def start_control_plane(self) -> None:
         """With a fresh memory, as after a restart of the console."""
         control_plane = ControlPlane(
-            lambda: self.configuration.revision, lambda: self.configuration, self.preflight.refusals
+            lambda: self.configuration.revision, lambda: self.configuration, self.preflight.refusals, NODE
         )
         stop: Future[Callable[[], None]] = Future()
 

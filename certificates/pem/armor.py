@@ -28,7 +28,8 @@ LONGEST_WORD = 23
 # Far beyond what can be stored, and few enough to look at in a moment.
 MOST_BLOCKS = 1000
 # What key material looks like where no marker tells: long base64, and the octets of `openssl pkey -text`.
-BARE_BASE64 = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
+# A key's last line may be short, so whole lines that follow go with the long one.
+BARE_BASE64 = re.compile(r"[A-Za-z0-9+/=_-]{24,}(?:\n[A-Za-z0-9+/=_-]+(?=\n|$))*")
 PASSWORD_OIDS = re.compile(
     rb"\x30(?:[\x00-\x7f]|\x81.)\x06.\x2a\x86\x48\x86\xf7\x0d\x01[\x05\x0c]", re.DOTALL
 )

@@ -1,7 +1,8 @@
 """The control plane: looks for new revisions, has them checked, and feeds every Envoy that connects.
 
 It is given three functions and knows no database: the revision's number, the configuration of now, and
-the reasons why Envoy would refuse some of its listeners.
+the reasons why Envoy would refuse some of its listeners. `local_node` is the id that only an Envoy on
+the Unix socket may have.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from envoy.service.discovery.v3.ads_pb2_grpc import (
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 from listeners.dataplane.delivery_status import (
+    MESSAGE_OPTIONS,
     DeliveryReport,
     NodeReport,
     ResourceQuestion,
@@ -34,8 +36,11 @@ from listeners.spec import ConfigurationSpec
 logger = logging.getLogger(__name__)
 
 LOOK_INTERVAL = 0.1  # seconds between two readings of the revision's number
+LONGEST_PAUSE = 5.0  # seconds between two tries while the database is away
+REMEMBERED = 3600.0  # seconds for which an Envoy that has left is still shown
 RETRY_INTERVAL = 15.0  # seconds until what Envoy refused is offered again
 SERVER_OPTIONS = [
+    *MESSAGE_OPTIONS,
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -61,13 +66,14 @@ class RemoteListener:
         )
 
 
-@dataclass
-class Node:
-    """An Envoy, by its node id; its newest stream."""
+@dataclass(eq=False)
+class Stream:
+    """A connection of an Envoy by its node id; `left_at` is on the loop's clock, None while it is there."""
 
+    node: str
     session: Session
     changed: asyncio.Event
-    connected: bool = True
+    left_at: float | None = None
 
 
 class ControlPlane(AggregatedDiscoveryServiceServicer):
@@ -76,12 +82,15 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
         revision: Callable[[], int],
         configuration: Callable[[], ConfigurationSpec],
         refusals: Callable[[ConfigurationSpec], Mapping[int, str]],
+        local_node: str,
     ) -> None:
         self._revision = revision
         self._configuration = configuration
         self._refusals = refusals
-        self._nodes: dict[str, Node] = {}
+        self._local_node = local_node
+        self._streams: list[Stream] = []
         self._seen = -1
+        self._failure = ""
         self.desired = Desired(revision=0, resources={})
         # One thread for the database and the pre-flight, so that streams go on meanwhile.
         self._looker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look")
@@ -107,34 +116,39 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
     async def DeltaAggregatedResources(
         self, request_iterator: AsyncIterator[DeltaDiscoveryRequest], context: Any
     ) -> AsyncIterator[DeltaDiscoveryResponse]:
-        first = await anext(aiter(request_iterator))
+        first = await anext(aiter(request_iterator), None)
+        if first is None:
+            return
         name = first.node.id
         if not name:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "An Envoy must send its node id.")
-        node = Node(Session(self.desired), asyncio.Event())
-        self._nodes[name] = node
+        if name == self._local_node and not context.peer().startswith("unix:"):
+            # What pages say of the local Envoy must come from it, not from a namesake elsewhere.
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"Node id {name} is the local Envoy's.")
+        stream = Stream(name, Session(self.desired), asyncio.Event())
+        self._enter(stream)
         logger.info("Envoy %s connected from %s", name, context.peer())
-        reader = asyncio.create_task(self._read(first, request_iterator, node))
+        reader = asyncio.create_task(_read(first, request_iterator, stream))
         try:
             while not reader.done():
-                for response in node.session.responses():
+                for response in stream.session.responses():
                     yield response
-                await node.changed.wait()
-                node.changed.clear()
+                await stream.changed.wait()
+                stream.changed.clear()
         finally:
             reader.cancel()
-            node.connected = False
+            stream.left_at = asyncio.get_running_loop().time()
             logger.info("Envoy %s disconnected", name)
 
-    async def _read(
-        self, first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest], node: Node
-    ) -> None:
-        try:
-            _receive(node, first)
-            async for request in requests:
-                _receive(node, request)
-        finally:
-            node.changed.set()
+    def _enter(self, stream: Stream) -> None:
+        """A stream that has left is remembered for a while, unless its Envoy is back."""
+        now = asyncio.get_running_loop().time()
+        self._streams = [
+            one
+            for one in self._streams
+            if one.left_at is None or (one.node != stream.node and now - one.left_at < REMEMBERED)
+        ]
+        self._streams.append(stream)
 
     def answer(self, asked: Sequence[Sequence[ResourceQuestion]]) -> list[DeliveryReport]:
         """How far each listener, given as the resources that it is made of, has come at each Envoy."""
@@ -142,7 +156,10 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
 
     def _report(self, group: Sequence[ResourceQuestion]) -> DeliveryReport:
         listener = next((one.name for one in group if one.type_url == LISTENER), "")
-        nodes = tuple(_node_report(name, node, group) for name, node in sorted(self._nodes.items()))
+        by_node: dict[str, list[Stream]] = {}
+        for stream in self._streams:
+            by_node.setdefault(stream.node, []).append(stream)
+        nodes = tuple(_node_report(node, by_node[node], group) for node in sorted(by_node))
         return DeliveryReport(self.desired.refused.get(listener, ""), nodes)
 
     def _server(self, address: str, *, status: bool = False, credentials: Any = None) -> Any:
@@ -157,40 +174,59 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
         return server
 
     async def _look_forever(self) -> None:
+        pause = LOOK_INTERVAL
         while True:
-            await asyncio.sleep(LOOK_INTERVAL)
-            await self._look()
+            await asyncio.sleep(pause)
+            pause = LOOK_INTERVAL if await self._look() else min(2 * pause, LONGEST_PAUSE)
 
-    async def _look(self) -> None:
+    async def _look(self) -> bool:
+        """Whether looking worked."""
         try:
             found = await asyncio.get_running_loop().run_in_executor(self._looker, self._found)
-        except Exception:
+        except Exception as error:
             # The database may be away for a while; what is served goes on, and the next look tries again.
-            logger.exception("looking for a new revision failed")
-            return
+            if repr(error) != self._failure:
+                logger.exception("looking for a new revision failed; trying again")
+            self._failure = repr(error)
+            return False
+        self._failure = ""
         if found is None:
-            return
-        configuration, refused = found
-        self.desired = desired_of(configuration, refused, self.desired)
-        self._seen = configuration.revision
-        for reason in refused.values():
-            logger.warning("a listener is not handed over: %s", reason)
-        for node in self._nodes.values():
-            node.session.aim(self.desired)
-            node.changed.set()
+            return True
+        for name, reason in found.refused.items():
+            if self.desired.refused.get(name) != reason:
+                logger.warning("%s is not handed over: %s", name, reason)
+        self.desired, self._seen = found, found.revision
+        for stream in self._streams:
+            stream.session.aim(found)
+            stream.changed.set()
+        return True
 
-    def _found(self) -> tuple[ConfigurationSpec, dict[int, str]] | None:
+    def _found(self) -> Desired | None:
         if self._revision() == self._seen:
             return None
         configuration = self._configuration()
-        return configuration, {**configuration.problems, **self._refusals(configuration)}
+        refused = {**configuration.problems, **self._refusals(configuration)}
+        return desired_of(configuration, refused, self.desired)
 
     async def _retry_forever(self) -> None:
         while True:
             await asyncio.sleep(RETRY_INTERVAL)
-            for node in self._nodes.values():
-                node.session.retry()
-                node.changed.set()
+            if self.desired.refused:
+                self._seen = -1  # looks again: a pre-flight that was interrupted is made up for
+            for stream in self._streams:
+                stream.session.retry()
+                stream.changed.set()
+
+
+async def _read(
+    first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest], stream: Stream
+) -> None:
+    try:
+        _receive(stream, first)
+        async for request in requests:
+            _receive(stream, request)
+    finally:
+        stream.changed.set()
 
 
 def desired_of(configuration: ConfigurationSpec, refused: Mapping[int, str], before: Desired) -> Desired:
@@ -213,15 +249,18 @@ def desired_of(configuration: ConfigurationSpec, refused: Mapping[int, str], bef
     return Desired(configuration.revision, found, names)
 
 
-def _receive(node: Node, request: DeltaDiscoveryRequest) -> None:
+def _receive(stream: Stream, request: DeltaDiscoveryRequest) -> None:
     if request.HasField("error_detail"):
         logger.warning("Envoy refuses %s: %s", request.type_url, quotable(request.error_detail.message))
-    node.session.receive(request)
-    node.changed.set()
+    stream.session.receive(request)
+    stream.changed.set()
 
 
-def _node_report(name: str, node: Node, group: Sequence[ResourceQuestion]) -> NodeReport:
-    session = node.session
-    held = all(session.held((one.type_url, one.name)) == one.version for one in group)
-    rejections = (session.rejection((one.type_url, one.name), one.version) for one in group)
-    return NodeReport(name, node.connected, held, next((reason for reason in rejections if reason), ""))
+def _node_report(node: str, streams: Sequence[Stream], group: Sequence[ResourceQuestion]) -> NodeReport:
+    """Of every Envoy that goes by this name: what one of them has not, the name has not."""
+    present = [stream for stream in streams if stream.left_at is None]
+    sessions = [stream.session for stream in present or streams]
+    questions = [((one.type_url, one.name), one.version) for one in group]
+    held = all(session.held(key) == version for session in sessions for key, version in questions)
+    reasons = (session.rejection(key, version) for session in sessions for key, version in questions)
+    return NodeReport(node, bool(present), held, next((reason for reason in reasons if reason), ""))

@@ -16,6 +16,8 @@ from listeners.rendering.envoy import Resource
 SERVICE = "elb.console.DeliveryStatus"
 METHOD = f"/{SERVICE}/Fetch"
 TIMEOUT = 2.0  # seconds
+# gRPC's own limit of 4 MiB is near for thousands of listeners, and for what Envoy says against many.
+MESSAGE_OPTIONS = [("grpc.max_receive_message_length", 64 * 1024 * 1024)]
 
 
 class StatusUnavailableError(Exception):
@@ -71,7 +73,7 @@ def status_handler(answer: Answer) -> Any:
 
 def delivery_reports(socket: Path, asked: Sequence[Sequence[ResourceQuestion]]) -> list[DeliveryReport]:
     """One report for each group of questions. Raises `StatusUnavailableError`."""
-    with grpc.insecure_channel(f"unix:{socket}") as channel:
+    with grpc.insecure_channel(f"unix:{socket}", options=MESSAGE_OPTIONS) as channel:
         call = channel.unary_unary(METHOD, _dumped, json.loads)
         try:
             answer = call([[asdict(one) for one in group] for group in asked], timeout=TIMEOUT)

@@ -16,12 +16,13 @@ from envoy.service.discovery.v3.discovery_pb2 import (
 )
 from envoy.service.discovery.v3.discovery_pb2 import Resource as XdsResource
 
-from listeners.dataplane.reasons import quotable
+from listeners.dataplane.reasons import WITHHELD, quotable, quotes_configuration
 from listeners.rendering.envoy import CLUSTER, ENDPOINTS, LISTENER, SECRET, Resource, ResourceKey
 from listeners.spec import addresses_overlap
 
 TYPES = (CLUSTER, ENDPOINTS, LISTENER, SECRET)
 WILDCARD_TYPES = (CLUSTER, LISTENER)
+UNCERTAIN = ""  # the version of what Envoy has in one version or another
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,12 @@ class TypeState:
         self.rejected.pop(resource.name, None)
         self.suspects.discard(resource.name)
 
+    def owe(self, name: str) -> None:
+        """This resource has to be sent, also if it was before or is under way."""
+        self.forget(name)
+        if self.sent:
+            self.sent.resources.pop(name, None)
+
     def forget(self, name: str) -> None:
         self.held.pop(name, None)
         self.bodies.pop(name, None)
@@ -94,8 +101,8 @@ class Session:
     def __init__(self, desired: Desired) -> None:
         self.desired = desired
         self.types = {type_url: TypeState() for type_url in TYPES}
-        # Deleted listener -> the additions and changes of the same revision, as (name, version or reason).
-        self._blockers: dict[str, frozenset[tuple[str, str]]] = {}
+        # Deleted listener -> the listeners that the same revision added or changed.
+        self._blockers: dict[str, frozenset[str]] = {}
         self._nonce = 0
 
     def aim(self, desired: Desired) -> None:
@@ -103,11 +110,16 @@ class Session:
         state = self.types[LISTENER]
         wanted = desired.names(LISTENER) | desired.kept
         gone = (self.desired.names(LISTENER) | self.desired.kept) - wanted
-        added = {(n, r.version) for (k, n), r in desired.resources.items() if k == LISTENER}
-        added -= set(state.held.items()) | {(n, r.version) for n, r in state.rejected.items()}
-        added |= desired.refused.items() - self.desired.refused.items()
+        changed = {
+            name
+            for (kind, name), resource in desired.resources.items()
+            if kind == LISTENER
+            and state.held.get(name) != resource.version
+            and not self.rejection((kind, name), resource.version)
+        }
+        changed |= {name for name, _ in desired.refused.items() - self.desired.refused.items()}
         self._blockers = {name: b for name, b in self._blockers.items() if name not in wanted}
-        self._blockers |= {name: frozenset(added) for name in gone if added}
+        self._blockers |= {name: frozenset(changed) for name in gone if changed}
         self.desired = desired
         for type_url, one in self.types.items():
             for name in [n for n in one.rejected if (type_url, n) not in desired.resources]:
@@ -133,9 +145,7 @@ class Session:
         else:
             for name in request.resource_names_subscribe:
                 # Asked for once more: Envoy has dropped it, and an answer is due even if nothing changed.
-                state.forget(name)
-                if state.sent:
-                    state.sent.resources.pop(name, None)
+                state.owe(name)
         state.subscribed |= set(request.resource_names_subscribe)
         for name in request.resource_names_unsubscribe:
             state.subscribed.discard(name)
@@ -184,10 +194,14 @@ class Session:
                 state.rejected[name] = Rejection(resource.version, reasons[name])
                 state.suspects.discard(name)
             elif reasons and type_url in WILDCARD_TYPES:
-                # Envoy has applied every listener and cluster of the response that it does not name.
-                state.accept(resource)
+                # Envoy applies what it does not name, but notes the version of nothing in the response: on
+                # reconnecting it would claim the version of before. So it is sent once more.
+                state.held[name], state.bodies[name] = UNCERTAIN, resource
             else:
                 state.suspects.add(name)
+            if name in state.held:
+                # A refused secret has taken the good one's place: to go back means to send that, too.
+                state.held[name] = UNCERTAIN
         for name in sent.removed:
             state.forget(name)
 
@@ -207,7 +221,12 @@ class Session:
     def _next_of_clusters(self) -> DeltaDiscoveryResponse | None:
         pending = self._pending(CLUSTER)
         if pending or self.types[CLUSTER].owed:
-            return self._next(CLUSTER, pending)
+            response = self._next(CLUSTER, pending)
+            for resource in response.resources if response else ():
+                # Envoy acknowledges a changed cluster once it has endpoints, but does not ask again for
+                # those that it has had before: they go out with the change.
+                self.types[ENDPOINTS].owe(resource.name)
+            return response
         return self._next(CLUSTER, {}, self._unused_clusters())
 
     def _unused_clusters(self) -> frozenset[str]:
@@ -232,14 +251,14 @@ class Session:
         if strangers:
             return self._next(LISTENER, {}, strangers)
         moving = {n for n, r in pending.items() if n in state.bodies and state.bodies[n].socket != r.socket}
-        holders = {name: state.bodies[name] for name in leaving | moving if name in state.bodies}
-        blocked = {n for n, r in pending.items() if _in_the_way(r, holders.values())}
+        holders = [state.bodies[name] for name in leaving | moving if name in state.bodies]
+        blocked = _blocked(pending.values(), holders)
         free = {name: resource for name, resource in pending.items() if name not in blocked}
         if free or state.owed:
             return self._next(LISTENER, free)
-        # Listeners that swap sockets with each other have to let go of them first.
-        removable = frozenset(name for name in leaving if not self._withheld(name)) | (moving & blocked)
-        return self._next(LISTENER, {}, removable)
+        # Listeners that need a socket which they themselves or each other have must let go of it first.
+        removable = leaving - self._withheld() | (moving & blocked)
+        return self._next(LISTENER, {}, frozenset(removable))
 
     def _clusters_settled(self) -> bool:
         clusters, endpoints = self.types[CLUSTER], self.types[ENDPOINTS]
@@ -248,11 +267,14 @@ class Session:
         known = endpoints.held.keys() | endpoints.rejected.keys()
         return all(name in known for name in clusters.held.keys() & self.desired.names(ENDPOINTS))
 
-    def _withheld(self, name: str) -> bool:
-        """Whether an addition of the revision that deleted this listener has been refused and still is."""
-        refused = {(n, r.version) for n, r in self.types[LISTENER].rejected.items()}
-        refused |= set(self.desired.refused.items())
-        return bool(self._blockers.get(name, frozenset()) & refused)
+    def _withheld(self) -> set[str]:
+        """Deleted listeners whose revision also added or changed something that is refused."""
+        refused = set(self.desired.refused)
+        for name in self.types[LISTENER].rejected:
+            wanted = self.desired.resources.get((LISTENER, name))
+            if wanted and self.rejection(wanted.key, wanted.version):
+                refused.add(name)
+        return {name for name, blockers in self._blockers.items() if blockers & refused}
 
     def _next(
         self, type_url: str, resources: Mapping[str, Resource], removed: frozenset[str] = frozenset()
@@ -276,18 +298,18 @@ class Session:
         )
 
 
-def _in_the_way(resource: Resource, holders: Iterable[Resource]) -> bool:
-    """Whether another listener's current socket has to be free before this resource can be bound."""
-    if resource.socket is None:
-        return False
-    address, port = resource.socket
-    return any(
-        other.name != resource.name
-        and other.socket is not None
-        and other.socket[1] == port
-        and addresses_overlap(other.socket[0], address)
-        for other in holders
-    )
+def _blocked(resources: Iterable[Resource], holders: Iterable[Resource]) -> set[str]:
+    """Listeners whose socket cannot be bound before a holder, which may be their old selves, gives it up."""
+    by_port: dict[int, list[str]] = {}
+    for holder in holders:
+        if holder.socket:
+            by_port.setdefault(holder.socket[1], []).append(holder.socket[0])
+    return {
+        resource.name
+        for resource in resources
+        if resource.socket
+        and any(addresses_overlap(held, resource.socket[0]) for held in by_port.get(resource.socket[1], ()))
+    }
 
 
 def _reasons(message: str, names: Collection[str]) -> dict[str, str]:
@@ -297,6 +319,6 @@ def _reasons(message: str, names: Collection[str]) -> dict[str, str]:
     pattern = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     _, *parts = re.split(rf"(?:^|(?<=[\s:,]))({pattern}): ", message)
     return {
-        name: quotable(reason.strip().rstrip(","))
+        name: WITHHELD if quotes_configuration(message) else quotable(reason.strip().rstrip(","))
         for name, reason in zip(parts[::2], parts[1::2], strict=True)
     }

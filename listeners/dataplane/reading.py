@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from google.protobuf.json_format import ParseError
 
 from listeners.rendering.envoy import content_version
 
 TIMEOUT = 2.0  # seconds
+MOST_NAMES = 100  # in one pattern; Envoy refuses patterns of more than about 400
 
 
 class EnvoyUnreachableError(Exception):
@@ -43,15 +45,15 @@ def listener_readings(admin: Path, names: Iterable[str]) -> dict[str, ListenerRe
     The version is computed from the content that Envoy holds: after an update in place (filter chains
     only) Envoy 1.40 goes on showing the version_info of the content before.
     """
-    pattern = f"^({'|'.join(re.escape(name) for name in names)})$"
-    mask = "name,active_state.listener,warming_state.version_info"
-    query = {"resource": "dynamic_listeners", "mask": mask, "name_regex": pattern}
+    wanted = set(names)
+    query = {"resource": "dynamic_listeners", "mask": "name,active_state.listener,warming_state.version_info"}
+    if len(wanted) <= MOST_NAMES:
+        query["name_regex"] = f"^({'|'.join(re.escape(name) for name in wanted)})$"
     found = {}
     for one in _get(admin, "/config_dump", query).get("configs", []):
-        if name := one.get("name"):  # a refused new listener is listed once more, without a name
-            body = one.get("active_state", {}).get("listener")
-            version = content_version(body) if body else ""
-            found[name] = ListenerReading(name, version, "warming_state" in one)
+        name = one.get("name")  # a refused new listener is listed once more, without a name
+        if name in wanted:
+            found[name] = ListenerReading(name, _version(one), "warming_state" in one)
     return found
 
 
@@ -76,8 +78,19 @@ def backend_readings(admin: Path, cluster: str) -> tuple[BackendReading, ...]:
 
 def draining_finished(admin: Path) -> bool:
     """Whether no client is connected any more. Raises `EnvoyUnreachableError`."""
-    stats = _get(admin, "/stats", {"format": "json", "filter": "^server.total_connections$"})
+    # These count at once; server.total_connections is written every five seconds only.
+    counters = r"^listener\.listener-\d+\.downstream_(pre_)?cx_active$"
+    stats = _get(admin, "/stats", {"format": "json", "filter": counters})
     return all(one.get("value", 0) == 0 for one in stats.get("stats", []))
+
+
+def answers(admin: Path) -> bool:
+    """Whether Envoy answers at all, in whatever state."""
+    try:
+        _get(admin, "/server_info", {})
+    except EnvoyUnreachableError:
+        return False
+    return True
 
 
 def drain(admin: Path) -> None:
@@ -90,6 +103,15 @@ def is_live(admin: Path) -> bool:
         return bool(_get(admin, "/server_info", {}).get("state") == "LIVE")
     except EnvoyUnreachableError:
         return False
+
+
+def _version(listener: dict[str, Any]) -> str:
+    """Of the content that serves; "" for none, and for one that this version of the console cannot read."""
+    body = listener.get("active_state", {}).get("listener")
+    try:
+        return content_version(body) if body else ""
+    except ParseError:
+        return ""
 
 
 def _backend(host: dict[str, Any]) -> BackendReading:

@@ -15,11 +15,14 @@ class Explanation:
     remedy: str = ""
 
 
+def quotes_configuration(text: str) -> bool:
+    """Whether a text shows configuration, and so perhaps a private key; to be asked of the whole of it."""
+    return any(mark in text for mark in ("PRIVATE KEY", "inline_string", "inline_bytes"))
+
+
 def quotable(text: str) -> str:
-    """Envoy's text, unless it quotes configuration, which may hold a private key."""
-    if "PRIVATE KEY" in text or "inline_string" in text or "inline_bytes" in text:
-        return WITHHELD
-    return text[:LIMIT]
+    """Envoy's text, unless it quotes configuration."""
+    return WITHHELD if quotes_configuration(text) else text[:LIMIT]
 
 
 def explained(reason: str, binary: str) -> Explanation:

@@ -5,7 +5,6 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -20,7 +19,7 @@ from listeners.forms import (
     rows_after,
 )
 from listeners.models import Listener, ListenerDraft, LoadBalancer
-from listeners.views.edits import accepted, posting, status_of
+from listeners.views.edits import accepted, posting, status_of, tell
 
 
 def listener_add(request: Request, pk: int) -> HttpResponse:
@@ -85,7 +84,7 @@ def _confirm(request: Request, draft: ListenerDraft) -> HttpResponse:
         if posted is not None and accepted(form, formset):
             listener = Listener.objects.open(form.instance, formset.servers())
             draft.delete()
-            messages.success(request, f"Listener {listener} was added.")
+            tell(request, "Listener {} was added.", listener)
             return redirect(request, listener)
     if not form.is_valid():
         return _configure_page(request, draft, form, status=422)

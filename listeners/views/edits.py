@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.contrib import messages
 from django.db import transaction
+from django.db.models import Model
 from django.forms import BaseForm, BaseFormSet
 from django.http import QueryDict
+from django.utils.html import format_html
 
 from console.http import Request
 from console.models import ConfigurationRevision
@@ -33,3 +36,10 @@ def accepted(*forms: "BaseForm | BaseFormSet[BaseForm]") -> bool:
 def status_of(request: Request) -> int:
     """The status of a form's page: 422 once something was posted, since what is right redirects."""
     return 422 if request.method == "POST" else 200
+
+
+def tell(request: Request, sentence: str, row: Model) -> None:
+    """Says on the next page what was done; `{}` in the sentence is where the row's name goes."""
+    # The name stands alone: a right-to-left mark in it must not turn the words around it.
+    name = format_html('<b class="as-typed">{}</b>', row)
+    messages.success(request, format_html(sentence, name))

@@ -1,6 +1,5 @@
 """Pages about one listener: what it is, what the data plane says of it, editing, deleting."""
 
-from django.contrib import messages
 from django.http import HttpResponse
 from django.http.request import split_domain_port
 from django.shortcuts import get_object_or_404, render
@@ -20,7 +19,7 @@ from listeners.forms import (
 from listeners.models import Listener
 from listeners.proof import proof_commands
 from listeners.status import rendered_configuration
-from listeners.views.edits import accepted, posting, status_of
+from listeners.views.edits import accepted, posting, status_of, tell
 from listeners.views.live import live_listener
 
 
@@ -55,7 +54,7 @@ def listener_edit(request: Request, pk: int) -> HttpResponse:
         stamp = StampForm(form.initial, posted)
         if accepted(stamp, form):
             form.save()
-            messages.success(request, f"Listener {listener} was saved.")
+            tell(request, "Listener {} was saved.", listener)
             return redirect(request, listener)
     return page_or_dialog(
         request,
@@ -82,7 +81,7 @@ def listener_backends(request: Request, pk: int) -> HttpResponse:
         stamp = StampForm(stored, posted)
         if accepted(stamp, formset):
             group.hold(formset.servers())
-            messages.success(request, f"The backend servers of {listener} were saved.")
+            tell(request, "The backend servers of {} were saved.", listener)
             return redirect(request, listener)
     return _backends_page(request, listener, formset, stamp.current, stamp, status_of(request))
 
@@ -105,7 +104,7 @@ def listener_delete(request: Request, pk: int) -> HttpResponse:
         form = DeleteForm(posted)
         if accepted(form):
             listener.delete()
-            messages.success(request, f"Listener {listener} was deleted.")
+            tell(request, "Listener {} was deleted.", listener)
             return redirect(request, listener.load_balancer)
     return page_or_dialog(
         request,

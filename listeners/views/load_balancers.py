@@ -1,6 +1,5 @@
 """Pages about load balancers: the list, one with its listeners, adding, editing, deleting."""
 
-from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
@@ -9,7 +8,7 @@ from console.http import Request, page_or_dialog, redirect
 from console.stamps import StampForm
 from listeners.forms import DeleteForm, LoadBalancerForm
 from listeners.models import ListenerDraft, LoadBalancer
-from listeners.views.edits import accepted, posting, status_of
+from listeners.views.edits import accepted, posting, status_of, tell
 from listeners.views.live import listener_table
 
 
@@ -51,7 +50,7 @@ def load_balancer_add(request: Request) -> HttpResponse:
         form = LoadBalancerForm(posted)
         if accepted(form):
             load_balancer = form.save()
-            messages.success(request, f"Load balancer {load_balancer} was added. Next, add a listener to it.")
+            tell(request, "Load balancer {} was added. Next, add a listener to it.", load_balancer)
             return redirect(request, load_balancer)
     return page_or_dialog(
         request,
@@ -70,7 +69,7 @@ def load_balancer_edit(request: Request, pk: int) -> HttpResponse:
         stamp = StampForm(form.initial, posted)
         if accepted(stamp, form):
             form.save()
-            messages.success(request, f"Load balancer {load_balancer} was saved.")
+            tell(request, "Load balancer {} was saved.", load_balancer)
             return redirect(request, load_balancer)
     return page_or_dialog(
         request,
@@ -89,7 +88,7 @@ def load_balancer_delete(request: Request, pk: int) -> HttpResponse:
         form = DeleteForm(posted, obstacle=obstacle)
         if accepted(form):
             load_balancer.delete()
-            messages.success(request, f"Load balancer {load_balancer} was deleted.")
+            tell(request, "Load balancer {} was deleted.", load_balancer)
             return redirect(request, "load_balancer_list")
     return page_or_dialog(
         request,

@@ -200,6 +200,16 @@ def test_kept_key_of_another_person_is_refused(pki: Pki, person: User) -> None:
     assert list(KeyDraft.objects.all()) == [draft]
 
 
+def test_kept_keys_that_have_expired_are_deleted(pki: Pki, person: User) -> None:
+    data = {"content": "junk", "private_key": pki.modern.server.key_pem}
+    refused(person, data)
+    KeyDraft.objects.update(created_at=timezone.now() - KeyDraft.lifetime())
+
+    draft = refused(person, data).draft
+
+    assert list(KeyDraft.objects.all()) == [draft]
+
+
 def test_kept_key_expires(pki: Pki, person: User) -> None:
     pair = pki.modern.server
     draft = refused(person, {"content": "junk", "private_key": pair.key_pem}).draft
@@ -252,6 +262,16 @@ def test_key_of_a_ca_is_refused_and_not_kept(pki: Pki, person: User) -> None:
     assert "should stay where it is" in form.errors["private_key"][0]
     assert form.draft is None
     assert KeyDraft.objects.count() == 0
+
+
+@pytest.mark.parametrize("field", ["name", "description"])
+def test_key_in_the_wrong_field_is_neither_stored_nor_shown(pki: Pki, person: User, field: str) -> None:
+    pair = pki.modern.server  # short enough for a name
+
+    form = refused(person, {"type": "ca", "content": pki.modern.ca.certificate_pem, field: pair.key_pem})
+
+    assert list(form.errors) == [field]
+    assert body(pair.key_pem) not in form.as_p()
 
 
 def test_uploaded_certificate_is_shown_as_text_when_refused(pki: Pki, person: User) -> None:

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.views.debug import SafeExceptionReporterFilter
 from pytest_django import DjangoAssertNumQueries
 
 from certificates.models import Certificate, KeyDraft
@@ -181,8 +182,20 @@ def test_list_has_a_constant_number_of_queries(
             listener(balancer, server_certificate=server, ca_certificate=ca)
 
     # Session, user, certificates, their listeners, and of the overview what has expired and what will.
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(6) as captured:
         browser.get(reverse("certificate_list"))
+    assert "sealed_private_key" not in str(captured.captured_queries)
+
+
+@pytest.mark.parametrize("view", ["add", "edit"])
+def test_error_reports_leave_out_what_was_posted(browser: Client, pki: Pki, view: str) -> None:
+    certificate = ca_certificate(pki.modern.ca)
+    path = reverse(f"certificate_{view}", args=[] if view == "add" else [certificate.pk])
+
+    request = browser.post(path, fields()).wsgi_request
+
+    shown = SafeExceptionReporterFilter().get_post_parameters(request)
+    assert set(shown.values()) == {SafeExceptionReporterFilter.cleansed_substitute}
 
 
 @pytest.mark.parametrize("name", HARMFUL_NAMES)
@@ -249,6 +262,24 @@ def test_edit_returns_to_the_detail_page(browser: Client, person: User, pki: Pki
     assert (certificate.name, certificate.updated_by) == ("renamed", person)
 
 
+def test_second_editor_brings_no_removed_ca_back(browser: Client, pki: Pki) -> None:
+    certificate = ca_certificate(pki.guide.ca)
+    path = reverse("certificate_edit", args=[certificate.pk])
+    page = browser.get(path).content.decode()
+    stale = next(form.fields for form in html_forms(page) if "content" in form.fields)
+    browser.post(path, stale | {"content": pki.modern.ca.certificate_pem})
+
+    refused = browser.post(path, stale | {"description": "mine"})
+    shown = next(form.fields for form in html_forms(refused.content.decode()) if "content" in form.fields)
+
+    assert (refused.status_code, list(refused.context["stamp"].errors)) == (422, ["stamp"])
+    assert "Somebody else has changed this" in refused.content.decode()
+    certificate.refresh_from_db()
+    assert (certificate.content, certificate.description) == (pki.modern.ca.certificate_pem, "")
+    assert (shown["content"], shown["description"]) == (pki.guide.ca.certificate_pem, "mine")
+    assert browser.post(path, shown).status_code == 302
+
+
 def test_delete_unused_certificate(browser: Client, pki: Pki) -> None:
     certificate = server_certificate(pki.modern.server)
     path = reverse("certificate_delete", args=[certificate.pk])
@@ -291,6 +322,14 @@ def test_reading_pages_take_no_post(browser: Client, view: str) -> None:
     path = reverse(f"certificate_{view}", args=[] if view == "list" else [1])
 
     assert browser.post(path).status_code == 405
+
+
+@pytest.mark.parametrize("view", ["list", "add", "detail", "edit", "delete", "download"])
+def test_pages_answer_head(browser: Client, pki: Pki, view: str) -> None:
+    certificate = ca_certificate(pki.modern.ca)
+    path = reverse(f"certificate_{view}", args=[] if view in {"list", "add"} else [certificate.pk])
+
+    assert browser.head(path).status_code == 200
 
 
 @pytest.mark.parametrize("as_file", [False, True], ids=["text", "file"])

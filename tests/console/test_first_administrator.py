@@ -1,3 +1,4 @@
+import re
 import time
 from urllib.parse import urlsplit
 
@@ -152,6 +153,8 @@ def test_sign_in_wrong_password_is_invalid(client: Client) -> None:
     accepted = client.post("/login/?next=/certificates/", {"username": "admin", "password": PASSWORD})
 
     assert refused.status_code == 422
+    notice = r'role="alert"><svg[^>]*>.*</svg><div>Please enter a correct username and password'
+    assert re.search(notice, refused.content.decode())
     assert accepted.headers["Location"] == "/certificates/"
 
 

@@ -64,6 +64,26 @@ def test_policy_forbids_inline_script_and_style(client: Client) -> None:
     assert {"default-src 'none'", "script-src 'self'", "style-src 'self'"} <= set(policy.split("; "))
 
 
+@pytest.mark.django_db
+def test_sign_in_sets_cookies_that_scripts_and_other_sites_do_not_get(client: Client) -> None:
+    user("ada", password="s")
+    client.get("/login/")
+
+    answer = client.post("/login/", {"username": "ada", "password": "s"})
+
+    flags = {name: (cookie["httponly"], cookie["samesite"]) for name, cookie in client.cookies.items()}
+    assert flags == {"sessionid": (True, "Lax"), "csrftoken": (True, "Lax")}
+    assert answer.headers["X-Frame-Options"] == "DENY"
+    assert client.get("/login/").headers["Location"] == "/load-balancers/"
+
+
+@pytest.mark.django_db
+def test_pages_are_kept_by_no_cache(client: Client) -> None:
+    client.force_login(user())
+
+    assert "no-store" in client.get("/certificates/").headers["Cache-Control"]
+
+
 @pytest.mark.parametrize(
     ("target", "page"),
     [

@@ -114,7 +114,7 @@ def test_confirmation_says_who_is_let_in(
     user = factories.user()
     client.force_login(user)
     ways = {
-        "Only clients with a certificate signed by clients": {},
+        'Only clients with a certificate signed by <span class="as-typed">clients</span>': {},
         "clients need no certificate": {"authentication": "one-way"},
         "unencrypted and without authentication": {"protocol": "HTTP"},
     }

@@ -250,6 +250,10 @@ def test_rows_after_a_button(action: str, after: list[dict[str, str]] | None) ->
     assert rows_after(action, [{"address": "a"}, {"address": "b"}]) == after
 
 
+def test_rows_are_never_more_than_are_allowed() -> None:
+    assert len(rows_after("add", [BLANK_ROW] * MOST_SERVERS) or []) == MOST_SERVERS
+
+
 def test_the_last_row_leaves_a_blank_one() -> None:
     assert rows_after("remove:0", [{"address": "a"}]) == [BLANK_ROW]
 

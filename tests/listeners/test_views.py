@@ -195,11 +195,17 @@ def test_load_balancer_without_listeners_says_what_to_do(signed_in: Client) -> N
     assert "No listeners yet" in words(page.content)
 
 
+def test_load_balancer_says_in_the_table_why_a_listener_does_not_run(signed_in: Client) -> None:
+    row = factories.listener()
+    text = words(signed_in.get(row.load_balancer.get_absolute_url()).content)
+    assert "-- Not answering Envoy does not answer the console, so what it serves is not known." in text
+
+
 def test_load_balancer_shows_its_listeners_and_no_others(signed_in: Client) -> None:
     shown = factories.listener(name="shown", port=8080, servers=[factories.backend_server("2001:db8::1", 81)])
     factories.listener(name="of another load balancer")
     text = words(signed_in.get(shown.load_balancer.get_absolute_url()).content)
-    assert f"shown ID {shown.pk} HTTP/8080 -- Not running" in text
+    assert f"shown ID {shown.pk} HTTP/8080 -- Not answering" in text
     assert "[2001:db8::1]:81" in text
     assert "of another load balancer" not in text
 
@@ -238,7 +244,7 @@ def test_listener_page_shows_what_it_is(signed_in: Client, pki: Pki) -> None:
         "SSL Authentication Mutual authentication",
         "UTC by creator",
         "192.0.2.10:8080 1 Unknown",
-        "Not running",
+        "Not answering",
         "Test this listener",
         "Rendered configuration",
     ):
@@ -260,6 +266,28 @@ def test_names_are_shown_as_they_are(signed_in: Client, name: str) -> None:
         assert page.status_code == 200
         assert b"<script>alert" not in page.content
     assert page.context["listener"].name == name
+
+
+def test_listener_page_reads_no_sealed_key(
+    signed_in: Client, pki: Pki, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    row = factories.listener(server_certificate=factories.server_certificate(pki.modern.server))
+    with django_assert_max_num_queries(20) as captured:
+        signed_in.get(row.get_absolute_url())
+    assert "sealed_private_key" not in str(captured.captured_queries)
+
+
+def test_name_that_turns_text_around_stands_alone(signed_in: Client, pki: Pki) -> None:
+    ca = factories.ca_certificate(pki.modern.ca, name="\u202eca")
+    server = factories.server_certificate(pki.modern.server)
+    row = factories.listener(name="\u202elistener", server_certificate=server, ca_certificate=ca)
+
+    page = signed_in.get(row.get_absolute_url()).content.decode()
+    url = reverse("listener_delete", args=[row.pk])
+    answer = signed_in.post(url, {"confirmation": "DELETE"}, follow=True)
+
+    assert 'signed by <span class="as-typed">\u202eca</span></b> are served' in page
+    assert 'Listener <b class="as-typed">\u202elistener</b> was deleted.' in answer.content.decode()
 
 
 def test_listener_is_edited(signed_in: Client, pki: Pki) -> None:

@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
 
 async def _serve(refusals: Callable[[ConfigurationSpec], Mapping[int, str]]) -> None:
-    control_plane = ControlPlane(_revision, snapshot.configuration, refusals)
+    control_plane = ControlPlane(_revision, snapshot.configuration, refusals, settings.ELB_NODE_ID)
     serving = asyncio.create_task(control_plane.serve(control_plane_socket(), _remote_listener()))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -4,7 +4,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
 
 from listeners.dataplane.bootstrap import MutualTls, bootstrap, tcp_address
 
@@ -25,6 +26,8 @@ class Command(BaseCommand):
         parser.add_argument("--admin", type=Path, default=Path("/run/elb-envoy-admin.sock"))
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["node"] == settings.ELB_NODE_ID:
+            raise CommandError(f"--node {options['node']} is the local Envoy's name; choose another.")
         tls = MutualTls(
             certificate=options["certificate"].absolute(),
             private_key=options["key"].absolute(),

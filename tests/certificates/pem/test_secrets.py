@@ -92,3 +92,9 @@ def test_no_finding_quotes_a_key(case: str, pki: Pki) -> None:
     assert findings
     for key in (pair.key_pem, pki.guide.client.key_pem, pki.modern.server.key_pem):
         assert not shows_key(repr(findings), key)
+
+
+def test_short_last_line_of_an_unmarked_key_is_cut_out_too() -> None:
+    pasted = "before\n" + "Ab3+" * 16 + "\nAb3+Ab3=\n\nand after"
+
+    assert without_private_keys(pasted) == "before\n\n\nand after"

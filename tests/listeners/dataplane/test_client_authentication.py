@@ -12,6 +12,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsConte
 
 from listeners.dataplane.binary import envoy_binary
 from listeners.rendering import envoy as rendering
+from listeners.rendering.envoy import messages
 from listeners.spec import CaBundleSpec, ConfigurationSpec, SpecError
 from tests.backend import Backend
 from tests.conftest import Pki
@@ -86,19 +87,19 @@ def test_guard_refuses_everyone_when_envoy_has_no_ca(
     listener = https(3, free_port(), backend.port, ca=2)
     wanted = configuration(listener, server=pki.modern.server, cas={2: pki.modern.ca})
     if trusted == "nothing":
-        empty = rendering.Secret(name="ca-2")
+        empty = messages.Secret(name="ca-2")
         empty.validation_context.SetInParent()
-        monkeypatch.setattr(rendering, "ca_bundle_message", lambda spec: empty)
+        monkeypatch.setattr(messages, "ca_bundle_message", lambda spec: empty)
         monkeypatch.setattr(CaBundleSpec, "version", property(lambda self: "broken"))
     else:
-        whole = rendering.tls_context
+        whole = messages.tls_context
 
         def without_ca(*arguments: object) -> DownstreamTlsContext:
             context = whole(*arguments)
             context.common_tls_context.ClearField("validation_context_sds_secret_config")
             return context
 
-        monkeypatch.setattr(rendering, "tls_context", without_ca)
+        monkeypatch.setattr(messages, "tls_context", without_ca)
     lab.apply(wanted)
     eventually(lambda: lab.served().get("listener-3"), "the broken listener is served")
 

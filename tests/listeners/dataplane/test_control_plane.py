@@ -3,15 +3,17 @@
 import socket
 from dataclasses import replace
 
+import httpx
 import pytest
 
-from listeners.spec import ServerCertificateSpec
+from listeners.spec import HealthCheckSpec, ServerCertificateSpec
 from tests.backend import Backend, running_backend
 from tests.conftest import Pki
 from tests.curl import Answer, curl
-from tests.envoy_lab import EnvoyLab, configuration, group, http, https
+from tests.envoy_lab import NODE, EnvoyLab, configuration, group, http, https
 from tests.pki import KeyPair
 from tests.ports import free_port
+from tests.waiting import eventually
 
 
 def request(port: int, client: KeyPair | None = None, scheme: str = "https") -> Answer:
@@ -126,6 +128,75 @@ def test_removed_backend_server_gets_no_more_requests(lab: EnvoyLab) -> None:
         statuses = {request(listener.port, scheme="http").status for _ in range(6)}
 
     assert (statuses, first.requests) == ({200}, ())
+
+
+def test_changed_cluster_is_served_at_once(lab: EnvoyLab, backend: Backend) -> None:
+    listener = http(55, free_port(), backend.port)
+    lab.apply(configuration(listener))
+    lab.wait_served(listener)
+    slower = replace(listener.group, health_check=HealthCheckSpec(interval=30))
+    changed = replace(listener, group=slower)
+    lab.apply(configuration(changed))
+    lab.wait_served(changed)
+    eventually(lambda: cluster_interval(lab) == "30s", "the changed cluster is active")
+    assert request(listener.port, scheme="http").status == 200
+
+
+def cluster_interval(lab: EnvoyLab) -> str:
+    """How often the only cluster that is active checks its servers; not one that still warms up."""
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(lab.admin)), base_url="http://envoy") as client:
+        query = {"resource": "dynamic_active_clusters", "name_regex": "^group-55$"}
+        found = client.get("/config_dump", params=query).json()["configs"]
+    return str(found[0]["cluster"]["health_checks"][0]["interval"]) if found else ""
+
+
+def test_listener_changed_beside_a_refused_one_is_known_after_a_restart(
+    lab: EnvoyLab, backend: Backend, pki: Pki
+) -> None:
+    """Envoy notes no version of a response that it refuses in part, though it applies the rest."""
+    closed = https(56, free_port(), backend.port, ca=2)
+    opened = replace(closed, tls=replace(closed.tls, ca_bundle=None))
+    cas = {2: pki.modern.ca}
+    lab.apply(configuration(closed, server=pki.modern.server, cas=cas))
+    lab.wait_served(closed)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        bad = http(57, other.getsockname()[1], backend.port)
+        lab.apply(configuration(opened, bad, server=pki.modern.server, cas=cas))
+        lab.wait_rejected(bad)
+        lab.wait_served(opened)
+        lab.stop_control_plane()
+        lab.apply(configuration(closed, bad, server=pki.modern.server, cas=cas))
+        lab.start_control_plane()
+        lab.wait_served(closed)
+
+        assert request(closed.port).status == 0
+
+
+def test_port_is_not_shared_with_another_envoy(lab: EnvoyLab, backend: Backend) -> None:
+    listener = http(58, free_port(), backend.port)
+    lab.apply(configuration(listener))
+    lab.wait_served(listener)
+    with lab.another_envoy("other"):
+        reason = eventually(
+            lambda: next((n.reason for n in lab.report(listener).nodes if n.node == "other"), ""),
+            "the other Envoy's refusal",
+        )
+        assert "Address already in use" in reason
+        assert {request(listener.port, scheme="http").status for _ in range(10)} == {200}
+
+
+def test_namesake_does_not_hide_what_an_envoy_has_not(lab: EnvoyLab, backend: Backend) -> None:
+    """Of two Envoys with one name the report tells what both of them have."""
+    listener = http(59, free_port(), backend.port)
+    lab.apply(configuration(listener))
+    lab.wait_served(listener)
+    with lab.another_envoy(NODE):
+        eventually(lambda: any(n.reason for n in lab.report(listener).nodes), "the namesake's refusal")
+        moved = replace(listener, port=free_port())
+        lab.apply(configuration(moved))
+        eventually(lambda: request(moved.port, scheme="http").status == 200, "the first one is still fed")
 
 
 def test_restarted_control_plane_applies_what_changed_meanwhile(lab: EnvoyLab, backend: Backend) -> None:

@@ -56,6 +56,18 @@ def test_culprit_is_found_in_a_batch(pki: Pki) -> None:
     assert "private key" in refusals[5].lower() or "KEY_" in refusals[5]
 
 
+def test_interrupted_trial_is_made_up_for(tmp_path: Path, pki: Pki) -> None:
+    """A program that was killed has said nothing about the configuration."""
+    program, killed = tmp_path / "envoy", tmp_path / "killed"
+    program.write_text(
+        f'#!/bin/sh\n[ -e {killed} ] || {{ touch {killed}; kill -9 $$; }}\nexec {envoy_binary()} "$@"\n'
+    )
+    program.chmod(stat.S_IRWXU)
+    preflight, wanted = Preflight(program), configuration(https(1, 8001, 80), server=pki.modern.server)
+    assert list(preflight.refusals(wanted)) == [1]
+    assert preflight.refusals(wanted) == {}
+
+
 def test_private_key_travels_in_memory_only(recorded: tuple[Preflight, Path, Path], pki: Pki) -> None:
     preflight, calls, files = recorded
     preflight.refusals(configuration(https(1, 8001, 80), server=pki.modern.server))

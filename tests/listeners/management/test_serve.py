@@ -373,11 +373,14 @@ def test_envoy_of_another_machine_is_served_with_its_certificate_only(
         assert "edge-3" not in client.listener_page(listener)
     clients = {"its own": known, "another CA's": stranger, "none": None}
     answered = {name: clusters_of_control_plane(port, pki, pair) for name, pair in clients.items()}
+    assert clusters_of_control_plane(port, pki, known, node="local") is None  # a namesake is not let in
     assert answered == {"its own": [f"group-{listener}"], "another CA's": None, "none": None}
     assert curl("-k", *with_certificate(known), url).status == 200
 
 
-def clusters_of_control_plane(port: int, pki: Pki, pair: KeyPair | None) -> list[str] | None:
+def clusters_of_control_plane(
+    port: int, pki: Pki, pair: KeyPair | None, node: str = "probe"
+) -> list[str] | None:
     """What the control plane tells a client with this certificate; None when it tells nothing."""
     credentials = grpc.ssl_channel_credentials(
         pki.modern.ca.certificate.read_bytes(),
@@ -385,7 +388,7 @@ def clusters_of_control_plane(port: int, pki: Pki, pair: KeyPair | None) -> list
         pair.certificate.read_bytes() if pair else None,
     )
     request = DeltaDiscoveryRequest(type_url=CLUSTER)
-    request.node.id = "probe"
+    request.node.id = node
     with grpc.secure_channel(f"127.0.0.1:{port}", credentials) as channel:
         stream = AggregatedDiscoveryServiceStub(channel).DeltaAggregatedResources(iter([request]), timeout=5)
         try:

@@ -1,15 +1,11 @@
-"""Envoy's resources for a configuration: protobuf messages built from specs, never text.
+"""Envoy's configuration as protobuf messages, built from specs and never written as text.
 
 A misspelt field cannot be built, so nothing is left to a parser that would ignore it. Listener resources
 name their secrets; only the two secret functions hold certificate material.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any as AnyValue
 
-from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address, CidrRange, SocketAddress
@@ -51,7 +47,6 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, DownstreamTlsContext
 from envoy.type.v3.percent_pb2 import Percent
 from google.protobuf.any_pb2 import Any
-from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
@@ -59,18 +54,11 @@ from listeners.identity_headers import IDENTITY_HEADERS
 from listeners.spec import (
     BackendServerGroupSpec,
     CaBundleSpec,
-    ConfigurationSpec,
     ListenerSpec,
     ServerCertificateSpec,
     TlsSpec,
-    digest,
 )
 from listeners.tls_policies import TlsVersion
-
-LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
-CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
-ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
-SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type
 
 ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
 TLS_VERSIONS = {TlsVersion.TLS_1_2: TlsParameters.TLSv1_2, TlsVersion.TLS_1_3: TlsParameters.TLSv1_3}
@@ -82,27 +70,6 @@ REQUEST_TIMEOUT = timedelta(seconds=60)
 RESPONSE_TIMEOUT = timedelta(seconds=60)
 CONNECT_TIMEOUT = timedelta(seconds=5)
 HANDSHAKE_TIMEOUT = timedelta(seconds=15)
-
-ResourceKey = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Resource:
-    """One xDS resource. `needs` are the (type URL, name) of what it refers to.
-
-    `socket` is a listener's address and port, None for other types.
-    """
-
-    type_url: str
-    name: str
-    version: str
-    body: Any = field(repr=False)
-    needs: frozenset[ResourceKey] = frozenset()
-    socket: tuple[str, int] | None = None
-
-    @property
-    def key(self) -> ResourceKey:
-        return self.type_url, self.name
 
 
 def listener_name(listener: int) -> str:
@@ -121,98 +88,13 @@ def ca_bundle_name(certificate: int) -> str:
     return f"ca-{certificate}"
 
 
-def resources(configuration: ConfigurationSpec) -> tuple[Resource, ...]:
-    """Every resource of a configuration, each once."""
-    found: dict[ResourceKey, Resource] = {}
-    for spec in configuration.listeners:
-        for resource in listener_resources(spec):
-            found[resource.key] = resource
-    for certificate in configuration.server_certificates.values():
-        resource = server_certificate_resource(certificate)
-        found[resource.key] = resource
-    for bundle in configuration.ca_bundles.values():
-        resource = ca_bundle_resource(bundle)
-        found[resource.key] = resource
-    return tuple(found.values())
-
-
-def listener_resources(spec: ListenerSpec) -> tuple[Resource, Resource, Resource]:
-    """The listener, its cluster and its endpoints: all that a listener is but for the secrets."""
-    cluster, endpoints = group_name(spec.group.id), _packed(endpoints_message(spec.group))
-    body = _packed(listener_message(spec, ADS))
-    needs = {(CLUSTER, cluster), (ENDPOINTS, cluster), *secret_keys(spec.tls)}
-    return (
-        Resource(
-            LISTENER,
-            listener_name(spec.id),
-            digest(body.value),
-            body,
-            frozenset(needs),
-            socket=(spec.address, spec.port),
-        ),
-        _resource(CLUSTER, cluster, _packed(cluster_message(spec.group))),
-        _resource(ENDPOINTS, cluster, endpoints),
-    )
-
-
-def secret_keys(tls: TlsSpec | None) -> Iterator[ResourceKey]:
-    if tls:
-        yield SECRET, server_certificate_name(tls.server_certificate)
-        if tls.ca_bundle is not None:
-            yield SECRET, ca_bundle_name(tls.ca_bundle)
-
-
-def server_certificate_resource(spec: ServerCertificateSpec) -> Resource:
-    body = _packed(server_certificate_message(spec))
-    return Resource(SECRET, server_certificate_name(spec.id), spec.version, body)
-
-
-def ca_bundle_resource(spec: CaBundleSpec) -> Resource:
-    return Resource(SECRET, ca_bundle_name(spec.id), spec.version, _packed(ca_bundle_message(spec)))
-
-
-def bootstrap_for_validation(
-    listeners: tuple[ListenerSpec, ...], configuration: ConfigurationSpec
-) -> Bootstrap:
-    """A bootstrap whose static resources are these listeners with all they need, secrets included."""
-    bootstrap = Bootstrap()
-    bootstrap.node.id = bootstrap.node.cluster = "preflight"
-    static = bootstrap.static_resources
-    groups = {spec.group.id: spec.group for spec in listeners}
-    wanted = {key for spec in listeners for key in secret_keys(spec.tls)}
-    static.listeners.extend(listener_message(spec, None) for spec in listeners)
-    for group in groups.values():
-        cluster = cluster_message(group)
-        cluster.ClearField("eds_cluster_config")
-        cluster.type = Cluster.STATIC
-        cluster.load_assignment.CopyFrom(endpoints_message(group))
-        static.clusters.append(cluster)
-    for certificate in configuration.server_certificates.values():
-        if (SECRET, server_certificate_name(certificate.id)) in wanted:
-            static.secrets.append(server_certificate_message(certificate))
-    for bundle in configuration.ca_bundles.values():
-        if (SECRET, ca_bundle_name(bundle.id)) in wanted:
-            static.secrets.append(ca_bundle_message(bundle))
-    return bootstrap
-
-
-def plain(message: Message) -> dict[str, AnyValue]:
-    """A message as the JSON object of Envoy's documentation, field names unchanged."""
-    return MessageToDict(message, preserving_proto_field_name=True)
-
-
-def content_version(body: dict[str, AnyValue]) -> str:
-    """The version of a listener that Envoy shows, as JSON with its "@type"."""
-    return digest(ParseDict(body, Any()).value)
-
-
 def listener_message(spec: ListenerSpec, secret_source: ConfigSource | None) -> Listener:
     """`secret_source` is where Envoy fetches the secrets that are named; None: the bootstrap has them."""
     chain = FilterChain(name=listener_name(spec.id))
     if spec.tls:
         context = tls_context(spec.tls, secret_source)
         chain.transport_socket.CopyFrom(
-            TransportSocket(name="envoy.transport_sockets.tls", typed_config=_packed(context))
+            TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
         )
         chain.transport_socket_connect_timeout.FromTimedelta(HANDSHAKE_TIMEOUT)
         if spec.tls.ca_bundle is not None:
@@ -224,6 +106,8 @@ def listener_message(spec: ListenerSpec, secret_source: ConfigSource | None) -> 
         address=_address(spec.address, spec.port),
         filter_chains=[chain],
         stat_prefix=listener_name(spec.id),
+        # With it a second Envoy of the same user would share the port, each serving half of the clients.
+        enable_reuse_port=BoolValue(value=False),
     )
 
 
@@ -260,7 +144,7 @@ def client_certificate_guard() -> RBAC:
     verified = MtlsAuthenticated(any_validated_client_certificate=True)
     principal = Principal(
         custom=TypedExtensionConfig(
-            name="envoy.rbac.principals.mtls_authenticated", typed_config=_packed(verified)
+            name="envoy.rbac.principals.mtls_authenticated", typed_config=packed(verified)
         )
     )
     policy = Policy(permissions=[Permission(any=True)], principals=[principal])
@@ -273,7 +157,7 @@ def client_certificate_guard() -> RBAC:
 def http_connection_manager(spec: ListenerSpec) -> HttpConnectionManager:
     name = listener_name(spec.id)
     router = HttpFilter(
-        name="envoy.filters.http.router", typed_config=_packed(Router(suppress_envoy_headers=True))
+        name="envoy.filters.http.router", typed_config=packed(Router(suppress_envoy_headers=True))
     )
     manager = HttpConnectionManager(
         stat_prefix=name,
@@ -370,7 +254,7 @@ def _forward(group: BackendServerGroupSpec) -> Route:
             retry_host_predicate=[
                 RetryPolicy.RetryHostPredicate(
                     name="envoy.retry_host_predicates.previous_hosts",
-                    typed_config=_packed(PreviousHostsPredicate()),
+                    typed_config=packed(PreviousHostsPredicate()),
                 )
             ],
             host_selection_retry_max_attempts=3,
@@ -389,14 +273,10 @@ def _address(address: str, port: int) -> Address:
 
 
 def _filter(name: str, config: Message) -> Filter:
-    return Filter(name=name, typed_config=_packed(config))
+    return Filter(name=name, typed_config=packed(config))
 
 
-def _packed(message: Message) -> Any:
+def packed(message: Message) -> Any:
     packed = Any()
     packed.Pack(message, deterministic=True)
     return packed
-
-
-def _resource(type_url: str, name: str, body: Any) -> Resource:
-    return Resource(type_url, name, digest(body.value), body)

@@ -1,0 +1,53 @@
+"""Envoy as a target: protobuf messages built from specs, and the xDS resources made of them."""
+
+from listeners.rendering.envoy.messages import (
+    ADS,
+    ca_bundle_name,
+    cluster_message,
+    endpoints_message,
+    group_name,
+    listener_message,
+    listener_name,
+    server_certificate_name,
+)
+from listeners.rendering.envoy.resources import (
+    CLUSTER,
+    ENDPOINTS,
+    LISTENER,
+    SECRET,
+    Resource,
+    ResourceKey,
+    bootstrap_for_validation,
+    ca_bundle_resource,
+    content_version,
+    listener_resources,
+    plain,
+    resources,
+    secret_keys,
+    server_certificate_resource,
+)
+
+__all__ = [
+    "ADS",
+    "CLUSTER",
+    "ENDPOINTS",
+    "LISTENER",
+    "SECRET",
+    "Resource",
+    "ResourceKey",
+    "bootstrap_for_validation",
+    "ca_bundle_name",
+    "ca_bundle_resource",
+    "cluster_message",
+    "content_version",
+    "endpoints_message",
+    "group_name",
+    "listener_message",
+    "listener_name",
+    "listener_resources",
+    "plain",
+    "resources",
+    "secret_keys",
+    "server_certificate_name",
+    "server_certificate_resource",
+]
