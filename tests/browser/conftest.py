@@ -16,6 +16,9 @@ ARTIFACTS = Path(__file__).resolve().parents[2] / ".cache" / "browser"
 # Chromium itself reports every answer from 400 on; 422 is how a form says that it was refused.
 REFUSED_FORM = re.compile(r"Failed to load resource: the server responded with a status of 422\b")
 
+# A page that is left breaks off the question that it was just asking, which htmx reports.
+BROKEN_OFF = re.compile(r"htmx:(afterRequest|sendError|sendAbort)\b")
+
 NewContext = Callable[..., BrowserContext]
 
 
@@ -71,7 +74,9 @@ def watch(context: BrowserContext, complaints: list[str]) -> None:
         "console",
         lambda message: (
             complaints.append(f"{message.type}: {message.text}")
-            if message.type in {"error", "warning"} and not REFUSED_FORM.match(message.text)
+            if message.type in {"error", "warning"}
+            and not REFUSED_FORM.match(message.text)
+            and not BROKEN_OFF.match(message.text)
             else None
         ),
     )
