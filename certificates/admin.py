@@ -1,9 +1,11 @@
 """Django's admin lets an administrator review stored certificates: read-only, and no key material."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -97,15 +99,13 @@ class CertificateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes non
         "fingerprint",
         "key",
         "signature_algorithm",
-        "not_before",
-        "not_after",
-        "created_by",
-        "created_at",
-        "updated_by",
-        "updated_at",
+        "valid_from",
+        "valid_until",
+        "added",
+        "changed",
         "content",
     ]
-    readonly_fields = ["findings", "used_by"]
+    readonly_fields = ["findings", "used_by", "valid_from", "valid_until", "added", "changed"]
 
     class Media:
         css = {"all": ["admin-certificates.css"]}
@@ -134,11 +134,21 @@ class CertificateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes non
     def short_fingerprint(self, certificate: Certificate) -> str:
         return f"{certificate.fingerprint[:16]}…"
 
+    @admin.display
+    def valid_from(self, certificate: Certificate) -> str:
+        return _moment(certificate.not_before)
+
+    @admin.display
+    def valid_until(self, certificate: Certificate) -> str:
+        return _moment(certificate.not_after)
+
     @admin.display(ordering="created_at")
     def added(self, certificate: Certificate) -> str:
-        when = timezone.localtime(certificate.created_at)
-        whom = certificate.created_by.get_username() if certificate.created_by else "an account since deleted"
-        return f"{when:%Y-%m-%d %H:%M %Z} by {whom}"
+        return _moment(certificate.created_at, certificate.created_by)
+
+    @admin.display
+    def changed(self, certificate: Certificate) -> str:
+        return _moment(certificate.updated_at, certificate.updated_by)
 
     @admin.display(description="used by", empty_value="no listener")
     def used_by(self, certificate: Certificate) -> SafeString | None:
@@ -166,6 +176,13 @@ class CertificateAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes non
 
     def has_delete_permission(self, request: HttpRequest, obj: Certificate | None = None) -> bool:
         return False
+
+
+def _moment(when: datetime, *who: User | None) -> str:
+    """With its zone, which Django's own display of a date leaves out."""
+    shown = f"{timezone.localtime(when):%Y-%m-%d %H:%M %Z}"
+    names = (person.get_username() if person else "an account since deleted" for person in who)
+    return " by ".join([shown, *names])
 
 
 def _links(listeners: list[Any]) -> SafeString:

@@ -142,3 +142,11 @@ def test_people_without_staff_are_sent_to_sign_in(client: Client, certificate: C
     answer = client.get(LIST)
 
     assert answer.headers["Location"] == f"{reverse('admin:login')}?next={LIST}"
+
+
+def test_times_carry_their_zone(administrator: Client, pki: Pki) -> None:
+    certificate = server_certificate(pki.modern.server)
+    page = administrator.get(f"/admin/certificates/certificate/{certificate.pk}/change/").content.decode()
+    moments = (certificate.not_before, certificate.not_after)
+    assert [f"{moment:%Y-%m-%d %H:%M} UTC" in page for moment in moments] == [True, True]
+    assert page.count("UTC by an account since deleted") == 2
