@@ -1,5 +1,7 @@
 """System checks: mistakes of a deployment, said before anything starts."""
 
+import shlex
+import stat
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +19,21 @@ def master_key(app_configs: Any, **options: Any) -> list[CheckMessage]:
     except KeyringError as error:
         hint = "Make one with: openssl rand -base64 32 | tr '+/' '-_'"
         return [Error(f"ELB_MASTER_KEY: {error}", hint=hint, id="console.E001")]
+    return []
+
+
+@register
+def data_directory(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    path = settings.ELB_DATA_DIR
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return [
+            Error(
+                f"ELB_DATA_DIR: {path} has mode {mode:04o}; it holds keys, so it is for its owner alone.",
+                hint=f"Run: chmod 700 {shlex.quote(str(path))}",
+                id="console.E007",
+            )
+        ]
     return []
 
 
