@@ -1,5 +1,7 @@
 """System checks: mistakes of a deployment, said before anything starts."""
 
+import shlex
+import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,6 +66,21 @@ def stored_keys(
         for id in sealed.master_key_ids()
         if id not in known
     ]
+
+
+@register
+def data_directory(app_configs: Any, **options: Any) -> list[CheckMessage]:
+    path = settings.ELB_DATA_DIR
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return [
+            Error(
+                f"ELB_DATA_DIR: {path} has mode {mode:04o}; it holds keys, so it is for its owner alone.",
+                hint=f"Run: chmod 700 {shlex.quote(str(path))}",
+                id="console.E008",
+            )
+        ]
+    return []
 
 
 @register

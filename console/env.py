@@ -101,9 +101,12 @@ def env_secret_file(name: str, generated_file: Path, environ: Mapping[str, str] 
 
 
 def private_directory(path: Path) -> Path:
-    """Makes the directory when it is missing, readable by its owner only."""
+    """Makes the directory when it is missing, readable by its owner only.
+
+    Returned without symbolic links: an Envoy is found by the path it was started with.
+    """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
+    return path.resolve()
 
 
 def _generate_once(path: Path) -> None:

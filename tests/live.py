@@ -8,7 +8,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import httpx
 import psutil
 
 from tests.console_client import ConsoleClient
@@ -63,7 +62,14 @@ class LiveConsole:
         return self.log.read_text()[-characters:] if self.log.exists() else ""
 
     def start(self, *options: str) -> "LiveConsole":
-        """Starts the console and waits until its sign-in page answers; again after `kill` or `stop`."""
+        """Starts the console and waits until it says that it is ready; again after `kill` or `stop`."""
+        times = self.times_ready()
+        self.start_serve(*options)
+        eventually(lambda: self._is_ready_again(times), f"a console at {self.url}", START_SECONDS)
+        return self
+
+    def start_serve(self, *options: str) -> None:
+        """Starts the console and waits for nothing."""
         with self.log.open("ab") as log:
             self._serve = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", *options],
@@ -75,8 +81,19 @@ class LiveConsole:
                 # A session of its own, as a service has: Ctrl-C in the test run is not for it.
                 start_new_session=True,
             )
-        eventually(self._answers, f"an answer of the console at {self.url}", START_SECONDS)
-        return self
+
+    def times_ready(self) -> int:
+        """How often it has said that it is ready: control plane, Envoy and web server."""
+        return self.log.read_text().count(READY) if self.log.exists() else 0
+
+    def send(self, number: signal.Signals) -> None:
+        assert self._serve is not None, "The console has not been started."
+        self._serve.send_signal(number)
+
+    def wait_ended(self) -> int:
+        """Returns the exit code of `manage.py serve`."""
+        assert self._serve is not None, "The console has not been started."
+        return self._serve.wait(STOP_SECONDS)
 
     def stop(self) -> int:
         """SIGTERM as a service manager sends it; returns the exit code."""
@@ -92,10 +109,10 @@ class LiveConsole:
 
     def restart(self) -> None:
         """`manage.py restart`, until the console is ready again."""
-        times = self.log.read_text().count(READY)
+        times = self.times_ready()
         outcome = self.manage("restart")
         assert outcome.returncode == 0, outcome.stderr
-        eventually(lambda: self.log.read_text().count(READY) > times, "a console started anew", START_SECONDS)
+        eventually(lambda: self._is_ready_again(times), "a console started anew", START_SECONDS)
 
     def manage(self, *arguments: str, timeout: int = 60) -> subprocess.CompletedProcess[str]:
         """Runs another management command of this deployment."""
@@ -140,18 +157,14 @@ class LiveConsole:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, number: signal.Signals) -> int:
-        assert self._serve is not None, "The console has not been started."
-        self._serve.send_signal(number)
-        return self._serve.wait(STOP_SECONDS)
+        self.send(number)
+        return self.wait_ended()
 
-    def _answers(self) -> bool:
+    def _is_ready_again(self, times: int) -> bool:
         assert self._serve is not None
         ended = self._serve.poll()
         assert ended is None, f"manage.py serve ended with {ended}:\n{self.log_tail()}"
-        try:
-            return httpx.get(f"{self.url}/login/").status_code == httpx.codes.OK
-        except httpx.TransportError:
-            return False
+        return self.times_ready() > times
 
     def _processes(self) -> list[psutil.Process]:
         mine = []

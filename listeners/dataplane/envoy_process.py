@@ -1,22 +1,27 @@
 """The local Envoy as a process: started in a session of its own, adopted when it outlived its starter."""
 
+import errno
 import hashlib
 import logging
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import psutil
 
-from listeners.dataplane.reading import EnvoyUnreachableError, drain, draining_finished
+from listeners.dataplane.reading import EnvoyUnreachableError, answers, drain, draining_finished
 
 logger = logging.getLogger(__name__)
 
 POLL = 0.1  # seconds
 TERMINATE_TIMEOUT = 5.0  # seconds from SIGTERM to SIGKILL
+UNREACHABLE_LIMIT = 10.0  # seconds that Envoy may live without its administration socket
+SILENCE_LIMIT = 60.0  # seconds without an answer; reading thousands of listeners takes a quarter of them
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,16 @@ class EnvoySettings:
     concurrency: int
     drain_seconds: int
 
-    @property
+    @cached_property
     def bootstrap_file(self) -> Path:
-        """Named after its content, so that a running Envoy tells by its arguments what it was given."""
-        return self.run_directory / f"envoy-{hashlib.sha256(self.bootstrap.encode()).hexdigest()[:16]}.json"
+        """Named after its content and the program: a running Envoy tells by its arguments what it is.
+
+        /proc/PID/exe would not do: for a program with capabilities (setcap) only root may look there.
+        """
+        program = self.binary.resolve()
+        file = program.stat()
+        identity = "\0".join((self.bootstrap, str(program), str(file.st_size), str(file.st_mtime_ns)))
+        return self.run_directory / f"envoy-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
 
     @property
     def arguments(self) -> list[str]:
@@ -64,6 +75,7 @@ class EnvoyProcess:
     def __init__(self, settings: EnvoySettings) -> None:
         self.settings = settings
         self._process: psutil.Process | None = None
+        self._answered_at = 0.0
 
     @property
     def pid(self) -> int | None:
@@ -73,16 +85,28 @@ class EnvoyProcess:
         """Sees to it that one Envoy runs as configured. Returns whether one had to be started."""
         if self.is_running():
             return False
-        for orphan in self._orphans():
-            if orphan.cmdline()[1:] == self.settings.arguments[1:]:
+        self._answered_at = time.monotonic()
+        for orphan, arguments in self._orphans():
+            self._process = orphan
+            if arguments[1:] == self.settings.arguments[1:]:
                 logger.info("adopted the running Envoy, process %d", orphan.pid)
-                self._process = orphan
                 return False
             logger.info("Envoy %d was started otherwise than configured now; replacing it", orphan.pid)
-            self._process = orphan
-            self.stop()
+            self._end()
         self._start()
         return True
+
+    def end_if_lost(self) -> None:
+        """Ends an Envoy that lives but cannot be asked for anything; `ensure` then starts another."""
+        admin = self.settings.admin
+        if answers(admin):
+            self._answered_at = time.monotonic()
+            return
+        # A busy Envoy does not answer, but the kernel connects to its socket all the same.
+        limit = SILENCE_LIMIT if _connects(admin) else UNREACHABLE_LIMIT
+        if time.monotonic() - self._answered_at > limit:
+            logger.error("Envoy does not answer on %s; replacing it", admin)
+            self._end()
 
     def is_running(self) -> bool:
         if self._process is None:
@@ -94,7 +118,13 @@ class EnvoyProcess:
             return False
 
     def stop(self) -> None:
-        """Drains, at most for the drain time, then ends Envoy."""
+        """Drains, at most for the drain time, then ends Envoy, also one that was not adopted yet."""
+        self._end()
+        for orphan, _ in self._orphans():
+            self._process = orphan
+            self._end()
+
+    def _end(self) -> None:
         if not self._process or not self.is_running():
             return
         self._drain()
@@ -106,7 +136,8 @@ class EnvoyProcess:
                 time.sleep(POLL)
             if self.is_running():
                 self._process.kill()
-        except psutil.NoSuchProcess:
+                self._process.wait(TERMINATE_TIMEOUT)
+        except (psutil.NoSuchProcess, psutil.TimeoutExpired):
             pass
         self._process = None
 
@@ -143,7 +174,8 @@ class EnvoyProcess:
         child.returncode = 0
         logger.info("started Envoy, process %d", child.pid)
 
-    def _orphans(self) -> Iterator[psutil.Process]:
+    def _orphans(self) -> Iterator[tuple[psutil.Process, list[str]]]:
+        """With their arguments, which are gone when the process is."""
         prefix = str(self.settings.run_directory / "envoy-")
         for process in psutil.process_iter():
             try:
@@ -155,9 +187,18 @@ class EnvoyProcess:
                     and process.uids().real == os.getuid()
                     and process.status() != psutil.STATUS_ZOMBIE
                 ):
-                    yield process
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                    found = process, arguments
+                else:
+                    continue
+            except psutil.Error:
                 continue
+            yield found
+
+
+def _connects(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.setblocking(False)
+        return connection.connect_ex(str(path)) in (0, errno.EAGAIN)  # EAGAIN: others wait there too
 
 
 def _reap(pid: int) -> None:

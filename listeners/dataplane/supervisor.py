@@ -7,26 +7,28 @@ what dies is started again. It starts no threads and imports no gRPC, so it may 
 
 import fcntl
 import logging
+import math
 import os
-import selectors
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 from listeners.dataplane.envoy_process import EnvoyProcess
+from listeners.dataplane.process_signals import ProcessSignals
+from listeners.dataplane.reading import is_live
 
 logger = logging.getLogger(__name__)
 
 CHECK_INTERVAL = 0.2  # seconds between two looks at the processes
 BACK_OFF = 1.0  # seconds until a process that died young is started again
 STOP_TIMEOUT = 10.0  # seconds a child has to end after SIGTERM
+ENVOY_CHECK_INTERVAL = 1.0  # seconds between two questions to Envoy
+
+INHERITED_LOCK = "ELB_SERVE_LOCK"  # names the descriptor of a lock that was kept through `exec`
 
 
 class AlreadyRunningError(Exception):
@@ -46,7 +48,9 @@ class Lock:
 
     def acquire(self) -> None:
         """Raises `AlreadyRunningError` with the holder's process id."""
-        stream = open(self.path, "a+")  # noqa: SIM115 - open as long as the lock is held
+        inherited = os.environ.pop(INHERITED_LOCK, "")
+        stream = open(int(inherited) if inherited else self.path, "a+")  # noqa: SIM115 - open while it is held
+        os.set_inheritable(stream.fileno(), False)
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -59,6 +63,12 @@ class Lock:
         stream.write(str(os.getpid()))
         stream.flush()
         self._stream = stream
+
+    def keep_through_exec(self) -> None:
+        """So that nobody else takes it, and `holder` has an answer, while this process starts anew."""
+        if self._stream:
+            os.set_inheritable(self._stream.fileno(), True)
+            os.environ[INHERITED_LOCK] = str(self._stream.fileno())
 
     def holder(self) -> int | None:
         """The process that holds the lock, None when nobody does."""
@@ -75,11 +85,14 @@ class Lock:
 
 @dataclass
 class Child:
-    """A process of ours on a leash: a pipe whose end of file tells it that we are gone."""
+    """A process of ours on a leash: a pipe whose end of file tells it that we are gone.
+
+    `is_ready` is asked with the process id.
+    """
 
     name: str
     arguments: Sequence[str]
-    is_ready: Callable[[], bool]
+    is_ready: Callable[[int], bool]
     process: subprocess.Popen[bytes] | None = None
     started_at: float = field(default=0.0)
     has_been_ready: bool = False
@@ -91,6 +104,10 @@ class Child:
 
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def look_whether_ready(self) -> None:
+        if not self.has_been_ready and self.process and self.is_running():
+            self.has_been_ready = self.is_ready(self.process.pid)
 
     def stop(self) -> None:
         if not self.process or not self.is_running():
@@ -104,46 +121,58 @@ class Child:
 
 
 class Supervisor:
-    """`announce` is called once, when every child is ready and Envoy runs."""
+    """`announce` is called once, when every child is ready and Envoy is live."""
 
-    def __init__(self, envoy: EnvoyProcess, children: Sequence[Child], announce: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        envoy: EnvoyProcess,
+        children: Sequence[Child],
+        signals: ProcessSignals,
+        announce: Callable[[], None],
+    ) -> None:
         self.envoy = envoy
         self.children = children
+        self.signals = signals
         self.announce = announce
-        self._signal: int | None = None
+        self._has_started_envoy = False
+        self._envoy_tried_at = self._envoy_checked_at = -math.inf
 
-    def run(self) -> None:
-        """Returns after SIGINT or SIGTERM; SIGHUP replaces this process and its children, not Envoy.
+    def run(self) -> bool:
+        """Returns after a signal: whether to start anew. Envoy then serves on, else it has ended too.
 
         Raises `ChildFailedError` when a child cannot be started at all.
         """
-        wakeup = self._catch_signals()
         try:
             self._start_all()
-            while self._signal is None:
-                self._wait(wakeup, CHECK_INTERVAL)
+            while not self.signals.any:
+                self.signals.wait(CHECK_INTERVAL)
                 self._keep_running()
         except ChildFailedError:
             self._stop_children()
+            if self._has_started_envoy or self.signals.stop:  # one that was adopted serves on
+                self.envoy.stop()
             raise
-        if self._signal == signal.SIGHUP:
-            self._stop_children()
-            os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606 - this very command
-        self._stop()
+        self._stop_children()
+        self.signals.hold()
+        if not self.signals.stop:
+            return True
+        self.envoy.stop()
+        return False
 
     def _start_all(self) -> None:
-        self.envoy.ensure()
-        announced = False
+        if self.signals.any:
+            return
+        self._keep_envoy_running()
         for child in self.children:
             child.start()
-        while self._signal is None and not announced:
+        while not self.signals.any:
             self._keep_running()
             for child in self.children:
-                child.has_been_ready = child.has_been_ready or (child.is_running() and child.is_ready())
-            if all(child.has_been_ready for child in self.children):
+                child.look_whether_ready()
+            if all(child.has_been_ready for child in self.children) and is_live(self.envoy.settings.admin):
                 self.announce()
-                announced = True
-            time.sleep(CHECK_INTERVAL / 4)
+                return
+            self.signals.wait(CHECK_INTERVAL / 4)
 
     def _keep_running(self) -> None:
         for child in self.children:
@@ -156,37 +185,31 @@ class Supervisor:
             logger.warning("the %s has ended; starting it again", child.name)
             child.start()
         try:
-            if self.envoy.ensure():
-                logger.info("Envoy runs again")
+            self._keep_envoy_running()
         except OSError:
             logger.exception("starting Envoy failed")
 
-    def _stop(self) -> None:
-        self._stop_children()
-        self.envoy.stop()
+    def _keep_envoy_running(self) -> None:
+        now = time.monotonic()
+        if self.envoy.is_running():
+            if now - self._envoy_checked_at >= ENVOY_CHECK_INTERVAL:
+                self._envoy_checked_at = now
+                self.envoy.end_if_lost()
+            return
+        if now - self._envoy_tried_at < BACK_OFF:
+            return  # it died young; not again at once
+        self._envoy_tried_at = now
+        if self.envoy.pid is not None:
+            logger.warning(
+                "Envoy has ended; starting it again; its reasons are in %s", self.envoy.settings.log_file
+            )
+        if self.envoy.ensure():
+            self._has_started_envoy = True
 
     def _stop_children(self) -> None:
         # The web server first: no change is accepted that would not be served.
         for child in reversed(self.children):
             child.stop()
-
-    def _catch_signals(self) -> int:
-        read, write = os.pipe()
-        os.set_blocking(write, False)
-        os.set_blocking(read, False)
-        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-        return read
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signal = number
-
-    def _wait(self, wakeup: int, seconds: float) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(wakeup, selectors.EVENT_READ)
-            if selector.select(seconds):
-                os.read(wakeup, 64)
 
 
 def leash() -> None:

@@ -8,14 +8,16 @@ from pytest_django import Settings
 
 from certificates.models import keyring
 from console import checks
+from listeners.dataplane import binary
 from tests.certificates.test_keyring import master_key
 from tests.conftest import Pki
 from tests.factories import ca_certificate, server_certificate
 
 
 def test_good_settings_have_no_finding() -> None:
-    found = [checks.master_key, checks.envoy, checks.socket_paths, checks.allowed_hosts]
-    assert [one for check in [*found, checks.remote_control_plane] for one in check(None)] == []
+    found = [checks.master_key, checks.data_directory, checks.envoy, checks.socket_paths]
+    found += [checks.allowed_hosts, checks.remote_control_plane]
+    assert [one for check in found for one in check(None)] == []
 
 
 @pytest.mark.parametrize("key", ["", "short", "é" * 43, "A" * 44])
@@ -56,6 +58,16 @@ def test_deep_data_directory_is_refused(settings: Settings, tmp_path: Path) -> N
     assert (error.id, "107 bytes" in error.msg) == ("console.E004", True)
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o701])
+def test_data_directory_that_others_may_enter_is_refused(
+    settings: Settings, tmp_path: Path, mode: int
+) -> None:
+    settings.ELB_DATA_DIR = tmp_path
+    tmp_path.chmod(mode)
+    (error,) = checks.data_directory(None)
+    assert (error.id, error.hint) == ("console.E008", f"Run: chmod 700 {tmp_path}")
+
+
 @pytest.mark.parametrize(
     ("answer", "id"),
     [("envoy version: abc/1.39.9/Clean/RELEASE/BoringSSL", "console.E003"), ("hello", "console.E002")],
@@ -66,6 +78,17 @@ def test_old_or_strange_envoy_is_refused(settings: Settings, tmp_path: Path, ans
     program.chmod(stat.S_IRWXU)
     settings.ELB_ENVOY_BINARY = program
     assert [error.id for error in checks.envoy(None)] == [id]
+
+
+def test_envoy_that_does_not_end_is_refused(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binary, "VERSION_TIMEOUT", 0.1)
+    program = tmp_path / "envoy"
+    program.write_text("#!/bin/sh\nexec sleep 5\n")
+    program.chmod(stat.S_IRWXU)
+    settings.ELB_ENVOY_BINARY = program
+    assert [error.id for error in checks.envoy(None)] == ["console.E002"]
 
 
 def test_missing_envoy_is_refused(settings: Settings, tmp_path: Path) -> None:

@@ -134,6 +134,12 @@ def test_env_secret_file_is_where_the_secret_is_read(environ: dict[str, str], fi
     assert env_secret_file("ELB_X", Path("generated"), environ) == (Path(file) if file else None)
 
 
+def test_private_directory_is_one_under_all_its_names(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "data")
+    assert private_directory(tmp_path / "data") == private_directory(link) == tmp_path / "data"
+
+
 def test_private_directory_is_for_its_owner_only(tmp_path: Path) -> None:
     path = private_directory(tmp_path / "data")
 

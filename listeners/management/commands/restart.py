@@ -1,11 +1,11 @@
 """`manage.py restart`: the running console starts anew, code and settings included; Envoy serves on."""
 
 import os
-import signal
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from listeners.dataplane.process_signals import RESTART
 from listeners.deployment import lock
 
 
@@ -16,5 +16,5 @@ class Command(BaseCommand):
         holder = lock().holder()
         if holder is None:
             raise CommandError("No console runs on this data directory; start it with `make run`.")
-        os.kill(holder, signal.SIGHUP)
+        os.kill(holder, RESTART)
         self.stdout.write(f"Restarting the console, process {holder}; Envoy serves on.")

@@ -1,5 +1,8 @@
 """`manage.py web`: the web server of one machine; `serve` starts it."""
 
+import signal
+import sys
+from types import FrameType
 from typing import Any
 
 import waitress
@@ -19,6 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         leash()
+        signal.signal(signal.SIGTERM, _exit)  # waitress then lets requests end
         waitress.serve(
             application,
             host=settings.ELB_CONSOLE_HOST,
@@ -30,3 +34,7 @@ class Command(BaseCommand):
             # A request may hold a private key, so none is spooled to a file.
             inbuf_overflow=2 * MAXIMUM_REQUEST_BYTES,
         )
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
