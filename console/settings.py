@@ -105,6 +105,8 @@ DATABASES = {
         env="DATABASE_URL", default=f"sqlite:///{ELB_DATA_DIR / 'console.sqlite3'}"
     )
 }
+# Connections are kept, for the control plane looks at the revision ten times a second.
+DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # WAL lets readers go on while one writes; an immediate transaction waits for its turn at BEGIN,
     # where the busy timeout applies, instead of failing at its first write.
