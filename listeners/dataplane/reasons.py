@@ -32,7 +32,7 @@ def explained(reason: str, binary: str) -> Explanation:
     if "Permission denied" in reason and socket:
         return Explanation(
             f"Envoy may not open {where}: ports below 1024 are reserved. Allow this Envoy to open them with "
-            "the command below, then stop the console and start it again; or choose a port from 1024 upwards.",
+            "the command below, then stop the console and start it again; or choose a port of 1024 or more.",
             f"sudo setcap cap_net_bind_service=+ep {binary}",
         )
     if "Address already in use" in reason:
