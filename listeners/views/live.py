@@ -19,7 +19,6 @@ TONES = {
     State.REJECTED: "danger",
     State.STOPPED: "warning",
 }
-UNKNOWN_HEALTH = BackendHealth("Unknown", "secondary")
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class ListenerTable:
 def live_listener(listener: Listener) -> LiveListener:
     health = backend_health(listener)
     servers = tuple(
-        (server, health.get((server.address, server.port), UNKNOWN_HEALTH))
+        (server, health[server.address, server.port])
         for server in listener.backend_server_group.servers.all()
     )
     return LiveListener(listener, listener_states([listener])[listener.pk], servers)
