@@ -11,7 +11,7 @@ from certificates.search import COUNTED, Walked
 from console.templatetags.console import EXPIRES_SOON_DAYS
 
 SHOWN = 5
-USERS = ("server_listeners__load_balancer", "ca_listeners__load_balancer")
+USERS = tuple(f"{kind}_listeners__load_balancer" for kind in ("server", "ca", "sni"))
 
 
 class ExpiryState(models.TextChoices):

@@ -17,6 +17,8 @@ from certificates.keyring import Keyring, KeyringError
 from certificates.sealed import SealedRows, master_key_id
 from console.models import ConfigurationRevision, RevisedModel, RevisedQuerySet
 
+USES = ("server_listeners", "ca_listeners", "sni_listeners")
+
 
 def keyring() -> Keyring:
     """This deployment's master keys: those in their file now, so that a new one needs no restart, and
@@ -45,7 +47,7 @@ class CertificateQuerySet(RevisedQuerySet["Certificate"]):
         """Deletes those that no listener uses, and says of each what became of it."""
         removals = []
         with ConfigurationRevision.objects.change():
-            found = self.prefetch_related("server_listeners", "ca_listeners").in_bulk(numbers)
+            found = self.prefetch_related(*USES).in_bulk(numbers)
             for number in numbers:
                 certificate = found.get(number)
                 is_free = certificate is not None and not certificate.listeners
@@ -130,8 +132,8 @@ class Certificate(RevisedModel):
 
     @property
     def listeners(self) -> list[Any]:
-        """The listeners that use it; from the two reverse relations as they were prefetched."""
-        return [*self.server_listeners.all(), *self.ca_listeners.all()]
+        """The listeners that use it, each once; from the reverse relations as they were prefetched."""
+        return list(dict.fromkeys(one for use in USES for one in getattr(self, use).all()))
 
     @classmethod
     def is_used(cls, number: str = "pk") -> models.Q:

@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
 from certificates import pem
-from certificates.expiry import Overview
+from certificates.expiry import USERS, Overview
 from certificates.filters import ListForm
 from certificates.forms import CertificateForm
 from certificates.listing import Listing
@@ -24,7 +24,6 @@ from console.stamps import CHANGED_MEANWHILE, StampForm
 
 # The name stands alone: a right-to-left mark in it must not turn the words around it.
 SENTENCE = 'Certificate <b class="as-typed">{}</b> was {}.'
-USERS = ("server_listeners__load_balancer", "ca_listeners__load_balancer")
 
 
 @require_safe

@@ -59,7 +59,7 @@ class ListenerForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none at 
             "port",
             "authentication",
             "server_certificate",
-            "ca_certificate",
+            "ca_certificates",
             "description",
         ]
         widgets = {
@@ -68,14 +68,14 @@ class ListenerForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none at 
             "authentication": forms.RadioSelect,
             "description": DESCRIPTION_WIDGET,
         }
-        field_classes = {"server_certificate": CertificateField, "ca_certificate": CertificateField}
+        field_classes = {"server_certificate": CertificateField}
         help_texts = {"port": "1 to 65535"}
         error_messages = {
             "name": {"required": "Enter a name."},
             "protocol": {"required": "Choose HTTPS or HTTP."},
             "port": errors_of_number(PORT),
             "server_certificate": {"invalid_choice": "This certificate is no longer there."},
-            "ca_certificate": {"invalid_choice": "This certificate is no longer there."},
+            "ca_certificates": {"invalid_choice": "This certificate is no longer there."},
         }
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -83,7 +83,7 @@ class ListenerForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none at 
         facts = ("name", "type", "domain_names", "subject", "not_after")
         for name, type in (
             ("server_certificate", Certificate.Type.SERVER),
-            ("ca_certificate", Certificate.Type.CA),
+            ("ca_certificates", Certificate.Type.CA),
         ):
             field = self.fields.get(name)
             if isinstance(field, CertificateField):
@@ -103,12 +103,12 @@ class ListenerEditForm(ListenerForm):
     """What can change while a listener runs: its protocol and port cannot."""
 
     class Meta(ListenerForm.Meta):
-        fields = ["name", "authentication", "server_certificate", "ca_certificate", "description"]
+        fields = ["name", "authentication", "server_certificate", "ca_certificates", "description"]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         if self.instance.protocol == Listener.Protocol.HTTP:
-            for name in ("authentication", "server_certificate", "ca_certificate"):
+            for name in ("authentication", "server_certificate", "ca_certificates"):
                 del self.fields[name]
 
 

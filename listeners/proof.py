@@ -57,12 +57,13 @@ def proof_commands(listener: Listener, console_host: str) -> tuple[ProofCommand,
     if server is None:
         text = shlex.join(["curl", f"http://{_bracketed(address)}:{listener.port}/", "-I"])
         return (ProofCommand("Ask the listener", text, ANSWERED),)
-    check = _server_check(server, listener.ca_certificate, address, listener.port)
+    cas = listener.chosen("ca_certificates")
+    check = _server_check(server, cas[0] if cas else None, address, listener.port)
     url = f"https://{_bracketed(check.host)}:{listener.port}/"
     plain = _command(("curl", *check.options, url, "-I"), check.needs_low_security)
-    if not listener.is_mutual or listener.ca_certificate is None:
+    if not listener.is_mutual or not cas:
         return (ProofCommand("Ask the listener", plain, f"{ANSWERED} {check.sentence}"),)
-    is_weak = _is_weak(server) or _is_weak(listener.ca_certificate)
+    is_weak = _is_weak(server) or any(map(_is_weak, cas))
     client = ("--cert", "client.crt", "--key", "client.key")
     return (
         ProofCommand(

@@ -1,21 +1,38 @@
-"""The one bridge from rows to specs: what the database asks for, in four queries, as frozen values."""
+"""The one bridge from rows to specs: what the database asks for, as frozen values."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+from django.db.models import Prefetch
 
 from certificates.keyring import UnsealError
 from certificates.models import Certificate
 from console.models import ConfigurationRevision
+from listeners import tls_policies
 from listeners.models import BackendServerGroup, Listener
 from listeners.spec import (
+    AllowedClientSpec,
     BackendServerGroupSpec,
     BackendServerSpec,
     CaBundleSpec,
+    ClientAuthenticationSpec,
+    ClientDemand,
     ConfigurationSpec,
     ListenerSpec,
+    RedirectSpec,
     ServerCertificateSpec,
+    SniAlgorithm,
+    SniCertificateSpec,
     SpecError,
+    TimeoutsSpec,
     TlsSpec,
 )
+from listeners.tls_policies import KeyType, TlsPolicy
+
+DEMANDS = {
+    Listener.Authentication.MUTUAL.value: ClientDemand.REQUIRED,
+    Listener.Authentication.OPTIONAL.value: ClientDemand.OPTIONAL,
+    Listener.Authentication.UNVERIFIED.value: ClientDemand.UNVERIFIED,
+}
 
 
 def configuration() -> ConfigurationSpec:
@@ -29,8 +46,7 @@ def configuration() -> ConfigurationSpec:
     server_certificates: dict[int, ServerCertificateSpec] = {}
     ca_bundles: dict[int, CaBundleSpec] = {}
     broken: dict[int, str] = {}
-    wanted = {id for row in rows for id in (row.server_certificate_id, row.ca_certificate_id) if id}
-    for certificate in Certificate.objects.filter(pk__in=wanted):
+    for certificate in Certificate.objects.filter(pk__in={id for row in rows for id in certificate_ids(row)}):
         try:
             if certificate.type == Certificate.Type.SERVER:
                 server_certificates[certificate.pk] = server_certificate_spec(certificate)
@@ -41,7 +57,7 @@ def configuration() -> ConfigurationSpec:
     listeners = []
     for row in rows:
         try:
-            for id in (row.server_certificate_id, row.ca_certificate_id):
+            for id in certificate_ids(row):
                 if id in broken:
                     raise SpecError(broken[id])
             listeners.append(listener_spec(row))
@@ -51,11 +67,25 @@ def configuration() -> ConfigurationSpec:
 
 
 def listener_rows() -> list[Listener]:
+    """Those that are enabled, with what their specs are made from, in six queries."""
+    names = Certificate.objects.only("type", "server_names", "key")
     return list(
-        Listener.objects.select_related("load_balancer", "backend_server_group")
-        .prefetch_related("backend_server_group__servers")
+        Listener.objects.filter(is_enabled=True, load_balancer__is_enabled=True)
+        .select_related("load_balancer", "backend_server_group", "custom_tls_policy", "redirect_to")
+        .prefetch_related(
+            "backend_server_group__servers",
+            Prefetch("ca_certificates", names),
+            Prefetch("sni_certificates", names),
+        )
         .order_by("pk")
     )
+
+
+def certificate_ids(row: Listener) -> list[int]:
+    """Of every certificate that a listener uses."""
+    chosen = [*row.chosen("ca_certificates"), *row.chosen("sni_certificates")]
+    server = [row.server_certificate_id] if row.server_certificate_id else []
+    return server + [one.pk for one in chosen]
 
 
 def listener_spec(row: Listener) -> ListenerSpec:
@@ -64,9 +94,19 @@ def listener_spec(row: Listener) -> ListenerSpec:
         id=row.pk,
         address=row.load_balancer.address,
         port=row.port,
-        group=group_spec(row.backend_server_group),
+        action=action_spec(row),
         tls=tls_spec(row),
+        http2=row.http2,
+        timeouts=TimeoutsSpec(row.idle_timeout, row.request_timeout, row.response_timeout),
     )
+
+
+def action_spec(row: Listener) -> BackendServerGroupSpec | RedirectSpec:
+    if row.redirect_to:
+        return RedirectSpec(row.redirect_to.port)
+    if row.backend_server_group is None:
+        raise SpecError(f"Listener {row.pk} has no backend servers and redirects to no other listener.")
+    return group_spec(row.backend_server_group)
 
 
 def tls_spec(row: Listener) -> TlsSpec | None:
@@ -74,12 +114,52 @@ def tls_spec(row: Listener) -> TlsSpec | None:
         return None
     if row.server_certificate_id is None:
         raise SpecError(f"Listener {row.pk} is HTTPS and has no server certificate.")
+    return TlsSpec(
+        row.server_certificate_id,
+        client=client_authentication_spec(row),
+        policy=tls_policy(row),
+        sni=sni_specs(row.chosen("sni_certificates")),
+        sni_algorithm=SniAlgorithm(row.sni_matching),
+    )
+
+
+def client_authentication_spec(row: Listener) -> ClientAuthenticationSpec | None:
     if row.authentication == Listener.Authentication.ONE_WAY:
-        return TlsSpec(row.server_certificate_id)
-    # Anything but one-way requires a client certificate; without a CA there is nothing to serve (F1).
-    if row.ca_certificate_id is None:
-        raise SpecError(f"Listener {row.pk} requires client certificates and has no CA certificate.")
-    return TlsSpec(row.server_certificate_id, row.ca_certificate_id)
+        return None
+    # Anything but one-way asks for a client certificate; without a CA there is nothing to serve (F1).
+    if row.authentication not in DEMANDS:
+        raise SpecError(f"Listener {row.pk} authenticates its clients in an unknown way.")
+    try:
+        allowed = tuple(AllowedClientSpec(kind, value) for kind, value in row.allowed)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"The list of allowed clients of listener {row.pk} cannot be read.") from error
+    return ClientAuthenticationSpec(
+        tuple(sorted(one.pk for one in row.chosen("ca_certificates"))),
+        DEMANDS[row.authentication],
+        row.sends_ca_names,
+        None if row.admission == Listener.Admission.ANY else allowed,
+    )
+
+
+def sni_specs(certificates: Sequence[Certificate]) -> tuple[SniCertificateSpec, ...]:
+    return tuple(
+        SniCertificateSpec(one.pk, tuple(filter(None, one.server_names.lower().split(","))), key_type(one))
+        for one in sorted(certificates, key=lambda one: one.pk)
+    )
+
+
+def key_type(certificate: Certificate) -> KeyType:
+    try:
+        return KeyType(certificate.key.partition(" ")[0])
+    except ValueError:
+        raise SpecError(f"Certificate {certificate.pk} has a key of an unknown kind.") from None
+
+
+def tls_policy(row: Listener) -> TlsPolicy:
+    try:
+        return row.custom_tls_policy.policy if row.custom_tls_policy else tls_policies.BY_NAME[row.tls_policy]
+    except (KeyError, ValueError):
+        raise SpecError(f"The TLS policy of listener {row.pk} cannot be read.") from None
 
 
 def group_spec(group: BackendServerGroup) -> BackendServerGroupSpec:

@@ -7,10 +7,11 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from cryptography import x509
 
-from listeners.tls_policies import DEFAULT, TlsPolicy
+from listeners.tls_policies import DEFAULT, KeyType, TlsPolicy
 
 
 class SpecError(ValueError):
@@ -51,16 +52,122 @@ class CaBundleSpec:
         return digest(self.certificates)
 
 
+class ClientDemand(StrEnum):
+    """What a listener asks of every client, whatever name the client asks for."""
+
+    REQUIRED = "required"  # no request without a verified certificate
+    OPTIONAL = "optional"  # none is fine; one that is sent must verify
+    UNVERIFIED = "unverified"  # one is asked for, and nobody is refused for it
+
+
+class IdentityKind(StrEnum):
+    """The parts of a client certificate that an allow-list can name, each compared with its like alone."""
+
+    DNS = "dns"
+    EMAIL = "email"
+    URI = "uri"
+    IP = "ip"
+    SUBJECT = "subject"
+    FINGERPRINT = "fingerprint"
+
+
+@dataclass(frozen=True)
+class AllowedClientSpec:
+    """`value`: a name, an address, a subject as RFC 2253 writes it, or SHA-256 in lower-case hexadecimal."""
+
+    kind: IdentityKind
+    value: str
+
+    def __post_init__(self) -> None:
+        if not self.value:
+            raise SpecError("An entry of the list of allowed clients is empty.")
+
+
+@dataclass(frozen=True)
+class ClientAuthenticationSpec:
+    """`ca_bundles` are ids of `CaBundleSpec`, at least one, ascending (pitfall F1).
+
+    `allowed` is None for every client whose certificate verifies; an empty list is an error (B7).
+    """
+
+    ca_bundles: tuple[int, ...]
+    demand: ClientDemand = ClientDemand.REQUIRED
+    sends_ca_names: bool = True
+    allowed: tuple[AllowedClientSpec, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.ca_bundles or list(self.ca_bundles) != sorted(set(self.ca_bundles)):
+            raise SpecError(
+                "Client certificates are asked for, but there is no CA certificate to check them by."
+            )
+        if self.allowed is not None and (not self.allowed or self.demand != ClientDemand.REQUIRED):
+            raise SpecError("A list of allowed clients needs an entry, and certificates that are required.")
+
+
+class SniAlgorithm(StrEnum):
+    """What the star of a name such as *.example.com stands for."""
+
+    WILDCARD = "wildcard"  # one label
+    LONGEST_SUFFIX = "longest-suffix"  # any number of labels; the longest name wins
+
+
+@dataclass(frozen=True)
+class SniCertificateSpec:
+    """A certificate for clients that ask for one of `names`: lower case, each perhaps with a leading star."""
+
+    certificate: int
+    names: tuple[str, ...]
+    key_type: KeyType
+
+    def __post_init__(self) -> None:
+        if not self.names:
+            raise SpecError(f"SNI certificate {self.certificate} has no domain name.")
+
+
 @dataclass(frozen=True)
 class TlsSpec:
-    """A client certificate is required exactly when `ca_bundle` is set; there is no separate switch.
+    """A client certificate is asked for exactly when `client` is set; there is no separate switch.
 
-    `server_certificate` and `ca_bundle` are ids of `ServerCertificateSpec` and `CaBundleSpec`.
+    `server_certificate` is the id of the `ServerCertificateSpec` for clients whose name no `sni` has.
     """
 
     server_certificate: int
-    ca_bundle: int | None = None
+    client: ClientAuthenticationSpec | None = None
     policy: TlsPolicy = DEFAULT
+    sni: tuple[SniCertificateSpec, ...] = ()
+    sni_algorithm: SniAlgorithm = SniAlgorithm.WILDCARD
+
+    def __post_init__(self) -> None:
+        # One name may have one certificate of each key type, which the client then chooses from.
+        places = [(name, one.key_type) for one in self.sni for name in one.names]
+        if len(places) != len(set(places)):
+            raise SpecError("Two SNI certificates of the same key type have the same domain name.")
+
+
+@dataclass(frozen=True)
+class TimeoutsSpec:
+    """In seconds. `idle`: of a connection between requests, 0 to close it after each answer.
+
+    `request`: for the head of a request; `response`: for the backend server to go on answering.
+    """
+
+    idle: int = 60
+    request: int = 60
+    response: int = 60
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.idle <= 4000 and 1 <= self.request <= 300 and 1 <= self.response <= 300):
+            raise SpecError("A timeout is out of its range.")
+
+
+@dataclass(frozen=True)
+class RedirectSpec:
+    """Every request is answered with 301 to the same host and path over HTTPS on `port`."""
+
+    port: int
+
+    def __post_init__(self) -> None:
+        _check_port(self.port)
 
 
 @dataclass(frozen=True)
@@ -97,17 +204,25 @@ class BackendServerGroupSpec:
 
 @dataclass(frozen=True)
 class ListenerSpec:
-    """`tls` is None for HTTP."""
+    """`tls` is None for HTTP. `action` is what becomes of a request: a group of servers or a redirect."""
 
     id: int
     address: str
     port: int
-    group: BackendServerGroupSpec
+    action: BackendServerGroupSpec | RedirectSpec
     tls: TlsSpec | None
+    http2: bool = False
+    timeouts: TimeoutsSpec = TimeoutsSpec()
 
     def __post_init__(self) -> None:
         _check_address(self.address)
         _check_port(self.port)
+        if self.tls is not None and isinstance(self.action, RedirectSpec):
+            raise SpecError("Only an HTTP listener redirects to an HTTPS listener.")
+
+    @property
+    def group(self) -> BackendServerGroupSpec | None:
+        return self.action if isinstance(self.action, BackendServerGroupSpec) else None
 
 
 @dataclass(frozen=True)

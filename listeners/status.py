@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
+from certificates.models import Certificate
 from listeners import snapshot
 from listeners.dataplane.binary import BinaryError, envoy_binary
 from listeners.dataplane.delivery_status import (
@@ -34,7 +35,7 @@ from listeners.dataplane.reasons import explained
 from listeners.deployment import admin_socket, control_plane_socket
 from listeners.models import Listener
 from listeners.rendering import envoy as rendering
-from listeners.spec import SpecError, digest
+from listeners.spec import CaBundleSpec, SpecError, digest
 
 
 class State(StrEnum):
@@ -118,6 +119,8 @@ def listener_states(listeners: Sequence[Listener]) -> dict[int, ListenerState]:
 def backend_health(listener: Listener) -> dict[tuple[str, int], BackendHealth]:
     """By address and port, as the local Envoy sees the servers; those it does not have are unknown."""
     group = listener.backend_server_group
+    if group is None:
+        return {}
     try:
         found = backend_readings(admin_socket(), rendering.group_name(group.pk))
     except EnvoyUnreachableError:
@@ -137,21 +140,21 @@ def rendered_configuration(listener: Listener) -> str:
     except SpecError:
         return ""
     secrets: list[dict[str, Any]] = []
-    if listener.server_certificate:
-        name = rendering.server_certificate_name(listener.server_certificate.pk)
-        certificate = str(listener.server_certificate)
+    for certificate in _server_certificates(listener):
+        name = rendering.server_certificate_name(certificate.pk)
         chain, key = f"[chain of certificate {certificate}]", f"[private key of certificate {certificate}]"
         secrets.append({"name": name, "tls_certificate": {"certificate_chain": chain, "private_key": key}})
-    if listener.ca_certificate:
-        trusted = f"[CA certificate {listener.ca_certificate}]"
-        name = rendering.ca_bundle_name(listener.ca_certificate.pk)
+    if spec.tls and spec.tls.client:
+        trusted = [f"[CA certificate {certificate}]" for certificate in listener.chosen("ca_certificates")]
+        name = rendering.trust_name(spec.tls.client)
         secrets.append({"name": name, "validation_context": {"trusted_ca": trusted}})
     shown = {
         "listener": rendering.plain(rendering.listener_message(spec, rendering.ADS)),
-        "cluster": rendering.plain(rendering.cluster_message(spec.group)),
-        "endpoints": rendering.plain(rendering.endpoints_message(spec.group)),
         "secrets": secrets,
     }
+    if spec.group:
+        shown["cluster"] = rendering.plain(rendering.cluster_message(spec.group))
+        shown["endpoints"] = rendering.plain(rendering.endpoints_message(spec.group))
     return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
@@ -171,14 +174,20 @@ def leftovers() -> tuple[str, ...]:
 
 def _parts(row: Listener) -> tuple[ResourceQuestion, ...]:
     """The resources that a listener is made of in the versions that the row asks for, itself first."""
-    asked = list(questions(rendering.listener_resources(snapshot.listener_spec(row))))
-    if row.server_certificate:
-        name = rendering.server_certificate_name(row.server_certificate.pk)
-        asked.append(ResourceQuestion(rendering.SECRET, name, digest(row.server_certificate.content)))
-    if row.ca_certificate:
-        name = rendering.ca_bundle_name(row.ca_certificate.pk)
-        asked.append(ResourceQuestion(rendering.SECRET, name, digest(row.ca_certificate.content)))
+    spec = snapshot.listener_spec(row)
+    asked = list(questions(rendering.listener_resources(spec)))
+    for certificate in _server_certificates(row):
+        name = rendering.server_certificate_name(certificate.pk)
+        asked.append(ResourceQuestion(rendering.SECRET, name, digest(certificate.content)))
+    if spec.tls and spec.tls.client:
+        bundles = {one.pk: CaBundleSpec(one.pk, one.content) for one in row.chosen("ca_certificates")}
+        asked += questions([rendering.trust_resource(spec.tls.client, bundles)])
     return tuple(asked)
+
+
+def _server_certificates(row: Listener) -> list[Certificate]:
+    server = [row.server_certificate] if row.server_certificate else []
+    return list(dict.fromkeys([*server, *row.chosen("sni_certificates")]))
 
 
 def _readings(parts: Mapping[int, tuple[ResourceQuestion, ...]]) -> dict[str, ListenerReading] | None:

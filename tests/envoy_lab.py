@@ -34,6 +34,7 @@ from listeners.spec import (
     BackendServerGroupSpec,
     BackendServerSpec,
     CaBundleSpec,
+    ClientAuthenticationSpec,
     ConfigurationSpec,
     ListenerSpec,
     ServerCertificateSpec,
@@ -134,7 +135,8 @@ class EnvoyLab:
         parts = [*rendering.listener_resources(spec)]
         certificates = self.configuration.server_certificates.values()
         parts += [rendering.server_certificate_resource(one) for one in certificates]
-        parts += [rendering.ca_bundle_resource(one) for one in self.configuration.ca_bundles.values()]
+        if spec.tls and spec.tls.client:
+            parts.append(rendering.trust_resource(spec.tls.client, self.configuration.ca_bundles))
         needed = {parts[0].key, *parts[0].needs}
         return delivery_reports(self.socket, [questions(p for p in parts if p.key in needed)])[0]
 
@@ -189,7 +191,13 @@ def https(
     id: int, port: int, backend: int, *, ca: int | None = None, address: str = "127.0.0.1"
 ) -> ListenerSpec:
     """An HTTPS listener with certificate 1, for clients of `ca` where one is given."""
-    return ListenerSpec(id, address, port, group(id, backend), TlsSpec(server_certificate=1, ca_bundle=ca))
+    return ListenerSpec(
+        id,
+        address,
+        port,
+        group(id, backend),
+        TlsSpec(server_certificate=1, client=ClientAuthenticationSpec((ca,)) if ca else None),
+    )
 
 
 def http(id: int, port: int, backend: int, *, address: str = "127.0.0.1") -> ListenerSpec:

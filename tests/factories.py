@@ -110,9 +110,8 @@ def listener(
             Listener.Authentication.MUTUAL if ca_certificate else Listener.Authentication.ONE_WAY
         ),
         server_certificate=server_certificate,
-        ca_certificate=ca_certificate,
         **fields,
-    )
+    ).choose(ca_certificates=[ca_certificate] if ca_certificate else [])
     return Listener.objects.open(row, servers or [backend_server()])
 
 

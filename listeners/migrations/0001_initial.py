@@ -2,7 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
-import listeners.models
+import listeners.models.addresses
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                     models.GenericIPAddressField(
                         default="0.0.0.0",
                         help_text="0.0.0.0 listens on every IPv4 address of the machine, :: on every IPv4 and IPv6 address.",
-                        validators=[listeners.models.validate_listening_address],
+                        validators=[listeners.models.addresses.validate_listening_address],
                         verbose_name="Listening Address",
                     ),
                 ),
@@ -103,7 +103,8 @@ class Migration(migrations.Migration):
                 (
                     "address",
                     models.GenericIPAddressField(
-                        validators=[listeners.models.validate_backend_address], verbose_name="Address"
+                        validators=[listeners.models.addresses.validate_backend_address],
+                        verbose_name="Address",
                     ),
                 ),
                 (

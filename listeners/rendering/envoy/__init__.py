@@ -2,13 +2,13 @@
 
 from listeners.rendering.envoy.messages import (
     ADS,
-    ca_bundle_name,
     cluster_message,
     endpoints_message,
     group_name,
     listener_message,
     listener_name,
     server_certificate_name,
+    trust_name,
 )
 from listeners.rendering.envoy.resources import (
     CLUSTER,
@@ -18,13 +18,13 @@ from listeners.rendering.envoy.resources import (
     Resource,
     ResourceKey,
     bootstrap_for_validation,
-    ca_bundle_resource,
     content_version,
     listener_resources,
     plain,
     resources,
     secret_keys,
     server_certificate_resource,
+    trust_resource,
 )
 
 __all__ = [
@@ -36,8 +36,6 @@ __all__ = [
     "Resource",
     "ResourceKey",
     "bootstrap_for_validation",
-    "ca_bundle_name",
-    "ca_bundle_resource",
     "cluster_message",
     "content_version",
     "endpoints_message",
@@ -50,4 +48,6 @@ __all__ = [
     "secret_keys",
     "server_certificate_name",
     "server_certificate_resource",
+    "trust_name",
+    "trust_resource",
 ]

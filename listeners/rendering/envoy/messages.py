@@ -4,6 +4,7 @@ A misspelt field cannot be built, so nothing is left to a parser that would igno
 name their secrets; only the two secret functions hold certificate material.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
@@ -54,6 +55,7 @@ from listeners.identity_headers import IDENTITY_HEADERS
 from listeners.spec import (
     BackendServerGroupSpec,
     CaBundleSpec,
+    ClientAuthenticationSpec,
     ListenerSpec,
     ServerCertificateSpec,
     TlsSpec,
@@ -61,7 +63,12 @@ from listeners.spec import (
 from listeners.tls_policies import TlsVersion
 
 ADS = ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
-TLS_VERSIONS = {TlsVersion.TLS_1_2: TlsParameters.TLSv1_2, TlsVersion.TLS_1_3: TlsParameters.TLSv1_3}
+TLS_VERSIONS = {
+    TlsVersion.TLS_1_0: TlsParameters.TLSv1_0,
+    TlsVersion.TLS_1_1: TlsParameters.TLSv1_1,
+    TlsVersion.TLS_1_2: TlsParameters.TLSv1_2,
+    TlsVersion.TLS_1_3: TlsParameters.TLSv1_3,
+}
 NO_LIMIT = UInt32Value(value=1_000_000)
 
 # Defaults of the original console, in seconds.
@@ -84,8 +91,9 @@ def server_certificate_name(certificate: int) -> str:
     return f"certificate-{certificate}"
 
 
-def ca_bundle_name(certificate: int) -> str:
-    return f"ca-{certificate}"
+def trust_name(client: ClientAuthenticationSpec) -> str:
+    """Of the secret by which client certificates are checked: what makes it another is in its name."""
+    return "-".join(["ca", *map(str, client.ca_bundles)])
 
 
 def listener_message(spec: ListenerSpec, secret_source: ConfigSource | None) -> Listener:
@@ -97,7 +105,7 @@ def listener_message(spec: ListenerSpec, secret_source: ConfigSource | None) -> 
             TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
         )
         chain.transport_socket_connect_timeout.FromTimedelta(HANDSHAKE_TIMEOUT)
-        if spec.tls.ca_bundle is not None:
+        if spec.tls.client:
             chain.filters.append(_filter("envoy.filters.network.rbac", client_certificate_guard()))
     manager = http_connection_manager(spec)
     chain.filters.append(_filter("envoy.filters.network.http_connection_manager", manager))
@@ -116,7 +124,7 @@ def tls_context(tls: TlsSpec, secret_source: ConfigSource | None) -> DownstreamT
         tls_params=TlsParameters(
             tls_minimum_protocol_version=TLS_VERSIONS[tls.policy.minimum],
             tls_maximum_protocol_version=TLS_VERSIONS[tls.policy.maximum],
-            cipher_suites=tls.policy.ciphers,
+            cipher_suites=tls.policy.negotiable_suites,
         ),
         alpn_protocols=["http/1.1"],
         tls_certificate_sds_secret_configs=[
@@ -124,9 +132,9 @@ def tls_context(tls: TlsSpec, secret_source: ConfigSource | None) -> DownstreamT
         ],
     )
     context = DownstreamTlsContext(common_tls_context=common)
-    if tls.ca_bundle is not None:
+    if tls.client:
         context.common_tls_context.validation_context_sds_secret_config.CopyFrom(
-            SdsSecretConfig(name=ca_bundle_name(tls.ca_bundle), sds_config=secret_source)
+            SdsSecretConfig(name=trust_name(tls.client), sds_config=secret_source)
         )
         context.require_client_certificate.value = True
         # A resumed session is not verified again: an expired or removed client would stay in (B1, B2).
@@ -164,7 +172,9 @@ def http_connection_manager(spec: ListenerSpec) -> HttpConnectionManager:
         codec_type=HttpConnectionManager.HTTP1,
         route_config=RouteConfiguration(
             name=name,
-            virtual_hosts=[VirtualHost(name="all", domains=["*"], routes=[_forward(spec.group)])],
+            virtual_hosts=[
+                VirtualHost(name="all", domains=["*"], routes=[_forward(spec.group)] if spec.group else [])
+            ],
             request_headers_to_remove=IDENTITY_HEADERS,
         ),
         http_filters=[router],
@@ -240,9 +250,11 @@ def server_certificate_message(spec: ServerCertificateSpec) -> Secret:
     return Secret(name=server_certificate_name(spec.id), tls_certificate=certificate)
 
 
-def ca_bundle_message(spec: CaBundleSpec) -> Secret:
-    context = CertificateValidationContext(trusted_ca=DataSource(inline_string=spec.certificates))
-    return Secret(name=ca_bundle_name(spec.id), validation_context=context)
+def trust_message(client: ClientAuthenticationSpec, bundles: Mapping[int, CaBundleSpec]) -> Secret:
+    """`bundles` by id; those that `client` names are there."""
+    certificates = "".join(bundles[id].certificates for id in client.ca_bundles)
+    context = CertificateValidationContext(trusted_ca=DataSource(inline_string=certificates))
+    return Secret(name=trust_name(client), validation_context=context)
 
 
 def _forward(group: BackendServerGroupSpec) -> Route:

@@ -1,6 +1,6 @@
 """Envoy's resources for a configuration: named, versioned by their content, each knowing what it needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any as AnyValue
@@ -14,14 +14,16 @@ from google.protobuf.message import Message
 from listeners.rendering.envoy import messages
 from listeners.rendering.envoy.messages import (
     ADS,
-    ca_bundle_name,
     group_name,
     listener_name,
     packed,
     server_certificate_name,
+    trust_name,
 )
 from listeners.spec import (
+    BackendServerGroupSpec,
     CaBundleSpec,
+    ClientAuthenticationSpec,
     ConfigurationSpec,
     ListenerSpec,
     ServerCertificateSpec,
@@ -65,37 +67,42 @@ def resources(configuration: ConfigurationSpec) -> tuple[Resource, ...]:
     for certificate in configuration.server_certificates.values():
         resource = server_certificate_resource(certificate)
         found[resource.key] = resource
-    for bundle in configuration.ca_bundles.values():
-        resource = ca_bundle_resource(bundle)
+    for client in clients(configuration.listeners):
+        resource = trust_resource(client, configuration.ca_bundles)
         found[resource.key] = resource
     return tuple(found.values())
 
 
 @lru_cache(maxsize=20_000)
-def listener_resources(spec: ListenerSpec) -> tuple[Resource, Resource, Resource]:
-    """The listener, its cluster and its endpoints: all that a listener is but for the secrets."""
-    cluster, endpoints = group_name(spec.group.id), packed(messages.endpoints_message(spec.group))
+def listener_resources(spec: ListenerSpec) -> tuple[Resource, ...]:
+    """The listener first, then its cluster and its endpoints: all that a listener is but for the secrets."""
     body = packed(messages.listener_message(spec, ADS))
-    needs = {(CLUSTER, cluster), (ENDPOINTS, cluster), *secret_keys(spec.tls)}
+    parts = _group_resources(spec.group) if spec.group else ()
+    needs = frozenset((*(part.key for part in parts), *secret_keys(spec.tls)))
+    name, socket = listener_name(spec.id), (spec.address, spec.port)
+    return (Resource(LISTENER, name, digest(body.value), body, needs, socket), *parts)
+
+
+def _group_resources(group: BackendServerGroupSpec) -> tuple[Resource, Resource]:
+    name = group_name(group.id)
     return (
-        Resource(
-            LISTENER,
-            listener_name(spec.id),
-            digest(body.value),
-            body,
-            frozenset(needs),
-            socket=(spec.address, spec.port),
-        ),
-        _resource(CLUSTER, cluster, packed(messages.cluster_message(spec.group))),
-        _resource(ENDPOINTS, cluster, endpoints),
+        _resource(CLUSTER, name, packed(messages.cluster_message(group))),
+        _resource(ENDPOINTS, name, packed(messages.endpoints_message(group))),
     )
 
 
 def secret_keys(tls: TlsSpec | None) -> Iterator[ResourceKey]:
     if tls:
-        yield SECRET, server_certificate_name(tls.server_certificate)
-        if tls.ca_bundle is not None:
-            yield SECRET, ca_bundle_name(tls.ca_bundle)
+        for certificate in {tls.server_certificate, *(one.certificate for one in tls.sni)}:
+            yield SECRET, server_certificate_name(certificate)
+        if tls.client:
+            yield SECRET, trust_name(tls.client)
+
+
+def clients(listeners: Iterable[ListenerSpec]) -> list[ClientAuthenticationSpec]:
+    """The ways to check client certificates, one for each secret of that kind."""
+    found = {trust_name(one.tls.client): one.tls.client for one in listeners if one.tls and one.tls.client}
+    return list(found.values())
 
 
 def server_certificate_resource(spec: ServerCertificateSpec) -> Resource:
@@ -103,8 +110,9 @@ def server_certificate_resource(spec: ServerCertificateSpec) -> Resource:
     return Resource(SECRET, server_certificate_name(spec.id), spec.version, body)
 
 
-def ca_bundle_resource(spec: CaBundleSpec) -> Resource:
-    return Resource(SECRET, ca_bundle_name(spec.id), spec.version, packed(messages.ca_bundle_message(spec)))
+def trust_resource(client: ClientAuthenticationSpec, bundles: Mapping[int, CaBundleSpec]) -> Resource:
+    """`bundles` by id; those that `client` names are there."""
+    return _resource(SECRET, trust_name(client), packed(messages.trust_message(client, bundles)))
 
 
 def bootstrap_for_validation(
@@ -114,7 +122,7 @@ def bootstrap_for_validation(
     bootstrap = Bootstrap()
     bootstrap.node.id = bootstrap.node.cluster = "preflight"
     static = bootstrap.static_resources
-    groups = {spec.group.id: spec.group for spec in listeners}
+    groups = {spec.group.id: spec.group for spec in listeners if spec.group}
     wanted = {key for spec in listeners for key in secret_keys(spec.tls)}
     static.listeners.extend(messages.listener_message(spec, None) for spec in listeners)
     for group in groups.values():
@@ -126,9 +134,8 @@ def bootstrap_for_validation(
     for certificate in configuration.server_certificates.values():
         if (SECRET, server_certificate_name(certificate.id)) in wanted:
             static.secrets.append(messages.server_certificate_message(certificate))
-    for bundle in configuration.ca_bundles.values():
-        if (SECRET, ca_bundle_name(bundle.id)) in wanted:
-            static.secrets.append(messages.ca_bundle_message(bundle))
+    for client in clients(listeners):
+        static.secrets.append(messages.trust_message(client, configuration.ca_bundles))
     return bootstrap
 
 
