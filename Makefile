@@ -22,6 +22,7 @@ test: tools $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(BASE) $(BENCH)
+	@tests/bench/prepare >&2
 	@$(BIN)/python -m tests.bench --x509-python .cache/bench/venv/bin/python $(ARGS)
 
 lint: $(DEV)
@@ -69,7 +70,7 @@ $(DEV): requirements/dev.txt $(BASE)
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@
 
-# What `make bench` compares with; nothing else of the project needs it.
+# What `make bench` compares certificates with; nothing else of the project needs it.
 $(BENCH): requirements/bench.txt
 	@mkdir -p $(@D)
 	$(PYTHON) -m venv --clear .cache/bench/venv

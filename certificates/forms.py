@@ -134,6 +134,7 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
             self._examine(content, private_key)
             self._look_for_losses()
         self._settle_names()
+        self._ask_listeners()
         return cleaned
 
     def keep_private_key(self) -> None:
@@ -242,6 +243,23 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
             self.losses = losses_of_ca(self.instance.content, material)
         if self.losses and self.cleaned_data["accepted_losses"] != self.losses.token:
             self.add_error("accepted_losses", "Confirm that it is to be replaced all the same.")
+
+    def _ask_listeners(self) -> None:
+        """A key of another kind, or other names, may not suit a listener that uses the certificate."""
+        stored = self.instance
+        if self.errors or not stored.pk or not self.is_server:
+            return
+        material = self.verdict.material if self.verdict else None
+        key = material.certificates[0].key if material else stored.key
+        names = self.cleaned_data["server_names"]
+        is_other_kind = key.partition(" ")[0] != stored.key.partition(" ")[0]
+        if not is_other_kind and names == stored.server_names:
+            return
+        replacement = Certificate(
+            pk=stored.pk, type=stored.type, name=stored.name, key=key, server_names=names
+        )
+        for sentence in stored.objections(replacement):
+            self.add_error("content" if is_other_kind else "server_names", sentence)
 
     def _private_key_from_elsewhere(self, content: str) -> str:
         """The key kept from before, or the stored one; "" when one was pasted along with the certificate."""

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Self
 
 from django.conf import settings
@@ -17,6 +18,7 @@ from certificates.keyring import Keyring, KeyringError
 from certificates.sealed import SealedRows, master_key_id
 from console.models import ConfigurationRevision, RevisedModel, RevisedQuerySet
 
+MOST_OBJECTIONS = 5
 USES = ("server_listeners", "ca_listeners", "sni_listeners")
 
 
@@ -134,6 +136,11 @@ class Certificate(RevisedModel):
     def listeners(self) -> list[Any]:
         """The listeners that use it, each once; from the reverse relations as they were prefetched."""
         return list(dict.fromkeys(one for use in USES for one in getattr(self, use).all()))
+
+    def objections(self, replacement: "Certificate") -> list[str]:
+        """Why it cannot become `replacement`, of the same id: each listener that uses it is asked."""
+        found = (sentence for one in self.listeners for sentence in one.objections(replacement))
+        return list(islice(found, MOST_OBJECTIONS))
 
     @classmethod
     def is_used(cls, number: str = "pk") -> models.Q:

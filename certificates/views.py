@@ -60,7 +60,10 @@ def certificate_detail(request: Request, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters()
 def certificate_add(request: Request) -> HttpResponse:
-    return _form_page(request, Certificate(), "certificates/certificate_add.html")
+    wanted = (
+        Certificate.Type.CA if request.GET.get("type") == Certificate.Type.CA else Certificate.Type.SERVER
+    )
+    return _form_page(request, Certificate(type=wanted), "certificates/certificate_add.html")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -130,7 +133,8 @@ def _form_page(request: Request, certificate: Certificate, page: str) -> HttpRes
     form = CertificateForm(data, files, instance=certificate, user=request.user)
     is_preview = "preview" in request.POST
     if form.is_valid() and not is_preview and (is_new or stamp.is_valid()) and _is_saved(form, stamp):
-        messages.success(request, format_html(SENTENCE, certificate, "added" if is_new else "changed"))
+        done = "added" if is_new else "changed, and no open connection is drained"
+        messages.success(request, format_html(SENTENCE, certificate, done))
         if form.warnings and is_new:  # what was changed is shown next with the warnings it has
             items = format_html_join("", "<li>{}</li>", ([warning] for warning in form.warnings))
             messages.warning(request, format_html("<ul>{}</ul>", items))

@@ -1,5 +1,6 @@
 """Environment variables turned into settings; nonsense is refused by the variable's name."""
 
+import ipaddress
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -62,6 +63,24 @@ def env_address(name: str, default: str, environ: Mapping[str, str] = os.environ
             f"{name} is {text!r}; write an address and a port, such as 127.0.0.1:8000 or [::1]:8000."
         )
     return host, int(port)
+
+
+def env_sockets(name: str, environ: Mapping[str, str] = os.environ) -> frozenset[tuple[str, int | None]]:
+    """Comma-separated IP addresses, each perhaps with a port; None stands for every port.
+
+    The addresses are as `ipaddress` writes them.
+    """
+    found: set[tuple[str, int | None]] = set()
+    for text in env_list(name, [], environ):
+        try:
+            found.add((str(ipaddress.ip_address(text)), None))
+        except ValueError:
+            host, port = env_address(name, text, {})
+            try:
+                found.add((str(ipaddress.ip_address(host)), port))
+            except ValueError:
+                raise ImproperlyConfigured(f"{name}: {host!r} is not an IP address.") from None
+    return frozenset(found)
 
 
 def env_secret(

@@ -13,6 +13,7 @@ from console.env import (
     env_path,
     env_secret,
     env_secret_file,
+    env_sockets,
     env_str,
     private_directory,
 )
@@ -36,9 +37,16 @@ ELB_ENVOY_BINARY = env_path("ELB_ENVOY_BINARY", None)
 ELB_ENVOY_CONCURRENCY = env_int("ELB_ENVOY_CONCURRENCY", 0, minimum=0, maximum=1024)
 ELB_NODE_ID = env_str("ELB_NODE_ID", "local")
 ELB_DRAIN_SECONDS = env_int("ELB_DRAIN_SECONDS", 10, minimum=1, maximum=3600)
+ELB_STATUS_SECONDS = env_int("ELB_STATUS_SECONDS", 3, minimum=1, maximum=60)
+
+# Off where every Envoy is on another machine: this one can then not tell what they may open.
+ELB_CHECK_SOCKETS = env_bool("ELB_CHECK_SOCKETS", True)
+# Backend servers that are refused otherwise: link-local and metadata addresses, the console itself.
+ELB_ALLOWED_BACKENDS = env_sockets("ELB_ALLOWED_BACKENDS")
 
 # xDS over TCP for Envoys on other machines, always with mutual TLS; off while no address is set.
 ELB_XDS_ADDRESS = env_str("ELB_XDS_ADDRESS", "")
+ELB_XDS_HOST, ELB_XDS_PORT = env_address("ELB_XDS_ADDRESS", "") if ELB_XDS_ADDRESS else ("", 0)
 ELB_XDS_CERTIFICATE_FILE = env_path("ELB_XDS_CERTIFICATE_FILE", None)
 ELB_XDS_KEY_FILE = env_path("ELB_XDS_KEY_FILE", None)
 ELB_XDS_CLIENT_CA_FILE = env_path("ELB_XDS_CLIENT_CA_FILE", None)
@@ -105,7 +113,7 @@ DATABASES = {
         env="DATABASE_URL", default=f"sqlite:///{ELB_DATA_DIR / 'console.sqlite3'}"
     )
 }
-# Connections are kept, for the control plane looks at the revision ten times a second.
+# Connections are kept, for the control plane looks for changes ten times a second.
 DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # WAL lets readers go on while one writes; an immediate transaction waits for its turn at BEGIN,

@@ -21,6 +21,10 @@ def admin_socket() -> Path:
     return Path(settings.ELB_RUN_DIR) / "admin.sock"
 
 
+def health_log() -> Path:
+    return Path(settings.ELB_LOG_DIR) / "backend-health.log"
+
+
 def lock() -> Lock:
     return Lock(Path(settings.ELB_RUN_DIR) / "serve.lock")
 
@@ -33,6 +37,7 @@ def envoy_process() -> EnvoyProcess:
             bootstrap=bootstrap(settings.ELB_NODE_ID, unix_address(control_plane_socket()), admin_socket()),
             run_directory=settings.ELB_RUN_DIR,
             log_file=settings.ELB_LOG_DIR / "envoy.log",
+            health_log=health_log(),
             admin=admin_socket(),
             concurrency=settings.ELB_ENVOY_CONCURRENCY,
             drain_seconds=settings.ELB_DRAIN_SECONDS,

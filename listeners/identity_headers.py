@@ -4,6 +4,9 @@ Names are those of Huawei ELB, RFC 9440, Envoy, and of proxies that stand before
 that was set up for one of these trusts them (pitfalls H1 and H3).
 """
 
+# What became of the client's certificate; the one header of these that is set on every request (H4).
+VERDICT_HEADER = "X-Forwarded-Clientcert-Clientverify"
+
 CLIENT_CERTIFICATE_HEADERS = (
     "Cf-Client-Cert-Der-Base64",
     "Cf-Client-Cert-Sha256",
@@ -42,7 +45,7 @@ CLIENT_CERTIFICATE_HEADERS = (
     "X-Forwarded-Client-Cert",
     "X-Forwarded-Clientcert",
     "X-Forwarded-Clientcert-Ciphers",
-    "X-Forwarded-Clientcert-Clientverify",
+    VERDICT_HEADER,
     "X-Forwarded-Clientcert-End",
     "X-Forwarded-Clientcert-Fingerprint",
     "X-Forwarded-Clientcert-Issuerdn",

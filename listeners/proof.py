@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,6 +11,7 @@ from django.utils import timezone
 
 from certificates import pem
 from certificates.models import Certificate
+from listeners.identity_headers import VERDICT_HEADER
 from listeners.models import Listener
 
 HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})?(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*")
@@ -29,6 +31,23 @@ ANSWERED = (
     "Expected: a status line such as HTTP/1.1 200 OK, from the backend server. 503 means that no backend "
     "server answered."
 )
+REFUSED = (
+    'Expected: refused. curl shows no status line and ends with an error: (56) and "certificate required", '
+    "or, as timing has it, (35), (52) or (55)."
+)
+# With a client certificate and without, by the listener's authentication.
+EXPECTATIONS = {
+    Listener.Authentication.MUTUAL.value: (ANSWERED, REFUSED),
+    Listener.Authentication.OPTIONAL.value: (
+        f"{ANSWERED} It reads {VERDICT_HEADER}: SUCCESS. A certificate that does not verify is refused.",
+        f"{ANSWERED} It reads {VERDICT_HEADER}: NONE.",
+    ),
+    Listener.Authentication.UNVERIFIED.value: (
+        f"{ANSWERED} It reads {VERDICT_HEADER}: SUCCESS, or FAILED when the certificate does not verify.",
+        f"{ANSWERED} It reads {VERDICT_HEADER}: NONE.",
+    ),
+}
+NAMES_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -56,28 +75,60 @@ def proof_commands(listener: Listener, console_host: str) -> tuple[ProofCommand,
     server = listener.server_certificate
     if server is None:
         text = shlex.join(["curl", f"http://{_bracketed(address)}:{listener.port}/", "-I"])
-        return (ProofCommand("Ask the listener", text, ANSWERED),)
-    cas = listener.chosen("ca_certificates")
-    check = _server_check(server, cas[0] if cas else None, address, listener.port)
+        return (ProofCommand("Ask the listener", text, _redirected(listener) or ANSWERED),)
+    cas = listener.chosen_ca_certificates
+    own = [name for name in server.domain_names.split(",") if name not in _sni_names(listener)]
+    check = _server_check(server, cas, own, address, listener.port)
     url = f"https://{_bracketed(check.host)}:{listener.port}/"
     plain = _command(("curl", *check.options, url, "-I"), check.needs_low_security)
-    if not listener.is_mutual or not cas:
-        return (ProofCommand("Ask the listener", plain, f"{ANSWERED} {check.sentence}"),)
+    sentence = " ".join(filter(None, (check.sentence, _other_names(listener))))
+    if not cas:
+        return (ProofCommand("Ask the listener", plain, f"{ANSWERED} {sentence}"),)
     is_weak = _is_weak(server) or any(map(_is_weak, cas))
     client = ("--cert", "client.crt", "--key", "client.key")
+    with_certificate, without = EXPECTATIONS[listener.authentication]
     return (
         ProofCommand(
             "With a client certificate",
             _command(("curl", *check.options, *client, url, "-I"), is_weak),
-            f"Run it where the client's client.crt and client.key are. {ANSWERED} {check.sentence}"
-            + (_low_security_sentence() if is_weak else ""),
+            f"Run it where the client's client.crt and client.key are. {_client(listener)}{with_certificate} "
+            f"{sentence}" + (_low_security_sentence() if is_weak else ""),
         ),
-        ProofCommand(
-            "Without a client certificate",
-            plain,
-            'Expected: refused. curl shows no status line and ends with an error: (56) and "certificate '
-            'required", or, as timing has it, (35), (52) or (55).',
-        ),
+        ProofCommand("Without a client certificate", plain, without),
+    )
+
+
+def _redirected(listener: Listener) -> str:
+    if listener.redirect_to is None:
+        return ""
+    port = listener.redirect_to.port
+    place = "https://" if port == 443 else f"https:// and port {port}"
+    return f"Expected: HTTP/1.1 301 Moved Permanently, and a Location with the same host and path, {place}."
+
+
+def _client(listener: Listener) -> str:
+    """Whose certificate client.crt has to be, where that is not plain from there being one CA."""
+    names = [str(one) for one in listener.chosen_ca_certificates]
+    sentence = ""
+    if len(names) > 1:
+        sentence = f"client.crt comes from one of these CA certificates: {', '.join(names)}. "
+    if listener.admission == Listener.Admission.LISTED:
+        sentence += "It is one of those on the list of allowed clients. "
+    return sentence
+
+
+def _sni_names(listener: Listener) -> list[str]:
+    return [name for one in listener.chosen_sni_certificates for name in one.server_names.split(",") if name]
+
+
+def _other_names(listener: Listener) -> str:
+    found = _sni_names(listener)
+    if not found:
+        return ""
+    shown = ", ".join(found[:NAMES_SHOWN]) + (" and others" if len(found) > NAMES_SHOWN else "")
+    return (
+        f"Clients that ask for one of these names are shown its SNI certificate: {shown}. Such a name works "
+        "in place of the host in the command."
     )
 
 
@@ -97,8 +148,11 @@ def concrete_address(address: str, console_host: str) -> str:
     return str(reached)
 
 
-def _server_check(server: Certificate, ca: Certificate | None, address: str, port: int) -> ServerCheck:
-    issuer = _issuer(server, ca, timezone.now())
+def _server_check(
+    server: Certificate, cas: Sequence[Certificate], names: Sequence[str], address: str, port: int
+) -> ServerCheck:
+    """`names` are those that clients are shown the certificate for."""
+    issuer = _issuer(server, cas, timezone.now())
     if issuer is None:
         return ServerCheck(
             ("-k",),
@@ -106,7 +160,7 @@ def _server_check(server: Certificate, ca: Certificate | None, address: str, por
             "With -k curl does not check the server's certificate: no CA certificate stored here vouches "
             "for it.",
         )
-    name = _name(server.domain_names.split(","), address)
+    name = _name(names, address)
     if name is None:
         return ServerCheck(
             ("-k",),
@@ -125,15 +179,15 @@ def _server_check(server: Certificate, ca: Certificate | None, address: str, por
     return ServerCheck(("--cacert", "ca.crt", *way), name, sentence, is_weak)
 
 
-def _issuer(server: Certificate, ca: Certificate | None, now: datetime) -> Certificate | None:
-    """The stored CA certificate that makes curl accept the server; the listener's own is asked first."""
+def _issuer(server: Certificate, cas: Sequence[Certificate], now: datetime) -> Certificate | None:
+    """The stored CA certificate that makes curl accept the server; the listener's own are asked first."""
     chain = pem.stored_facts(server.content)
     stored = Certificate.objects.filter(type=Certificate.Type.CA, subject__in={one.issuer for one in chain})
-    candidates = [*([ca] if ca else []), *stored.defer("sealed_private_key")[:20]]
+    candidates = [*cas, *stored.defer("sealed_private_key")[:20]]
     return next((one for one in candidates if pem.is_trusted(server.content, one.content, now)), None)
 
 
-def _name(names: list[str], address: str) -> str | None:
+def _name(names: Sequence[str], address: str) -> str | None:
     """The name of the certificate to ask for: the address itself when it is there."""
     if address in names:
         return address

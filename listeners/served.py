@@ -1,155 +1,126 @@
-"""Which certificate a listener really serves: read back by a TLS handshake with its own address and port.
+"""Which certificates a listener really serves: read back by TLS handshakes, compared with what is stored."""
 
-No request is sent. The connection begins at the listener's own address as well, so it cannot leave this
-machine: an address that is another machine's has nothing here to begin at (pitfall K7).
-"""
-
-import errno
-import hashlib
 import ipaddress
-import socket
-import ssl
-import time
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
 from certificates.models import Certificate
+from listeners.dataplane.handshake import HandshakeError, served_fingerprint
 from listeners.models import Listener
+from listeners.tls_policies import KeyType, TlsVersion
 
-TIMEOUT = 2.0  # seconds, to connect and again for the handshake
 AT_ONCE = 16
-LONGEST_HANDSHAKE = 1024 * 1024
-HANDSHAKE_RECORD, CERTIFICATE_MESSAGE = 22, 11
-
-
-class HandshakeError(Exception):
-    """No certificate could be read; the sentence says why."""
+MOST_QUESTIONS = 20  # to one listener
+HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*", re.IGNORECASE)
+# In place of a star: a label that no other certificate is likely to have been issued for.
+SOME_LABEL = "elb-console-check"
 
 
 class Outcome(StrEnum):
     STORED = "Serves this certificate"
     ANOTHER = "Serves another certificate"
+    EITHER = "Serves one of two"
     NONE = "Does not answer"
+    UNASKED = "Not asked"
 
 
 @dataclass(frozen=True)
 class Serving:
-    """What a listener serves in place of `certificate`; `fingerprint` is SHA-256, "" when none was read."""
+    """What a listener serves a client that asks for `name`, "" for none, where `certificate` is stored.
+
+    `fingerprint` is SHA-256, "" when none was read.
+    """
 
     listener: Listener
+    certificate: Certificate
     outcome: Outcome
+    name: str = ""
     fingerprint: str = ""
     sentence: str = ""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether asking again would tell nothing new."""
+        return self.outcome not in {Outcome.ANOTHER, Outcome.NONE}
+
+
+@dataclass(frozen=True)
+class Question:
+    """`twins` are certificates of other kinds of key for the same name, one of which clients may prefer."""
+
+    listener: Listener
+    certificate: Certificate
+    name: str | None = ""
+    twins: tuple[Certificate, ...] = ()
+
 
 def servings(certificate: Certificate, listeners: Sequence[Listener]) -> list[Serving]:
-    """One handshake with each of the listeners, several at a time."""
-    places = [(listener.load_balancer.address, listener.port) for listener in listeners]
+    """What each of the listeners serves in the place of one certificate of theirs."""
+    return _answers([_question(certificate, listener) for listener in listeners])
+
+
+def listener_servings(listener: Listener) -> list[Serving]:
+    """What a listener serves in the places of its certificates, of the first `MOST_QUESTIONS`."""
+    certificates = listener.shown_certificates[:MOST_QUESTIONS]
+    return _answers([_question(certificate, listener) for certificate in certificates])
+
+
+def _question(certificate: Certificate, listener: Listener) -> Question:
+    if listener.server_certificate_id == certificate.pk:
+        return Question(listener, certificate)
+    asked = {one: one.replace("*", SOME_LABEL, 1) for one in _names(certificate)}
+    name = next((one for one, host in asked.items() if _is_host_name(host)), None)
+    if name is None:
+        return Question(listener, certificate, None)
+    others = [one for one in listener.chosen_sni_certificates if one.pk != certificate.pk]
+    twins = tuple(one for one in others if name in _names(one))
+    return Question(listener, certificate, asked[name], twins)
+
+
+def _names(certificate: Certificate) -> list[str]:
+    return certificate.server_names.lower().split(",")
+
+
+def _answers(questions: Sequence[Question]) -> list[Serving]:
+    """One handshake for each, several at a time."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(_fingerprint_or_reason, places))
-    return [
-        _serving(certificate, listener, fingerprint, reason)
-        for listener, (fingerprint, reason) in zip(listeners, found, strict=True)
-    ]
+        return list(pool.map(_answer, questions))
 
 
-def served_fingerprint(address: str, port: int) -> str:
-    """The fingerprint of the first certificate that is served there. Raises `HandshakeError`."""
-    host = _connectable(address)
+def _answer(question: Question) -> Serving:
+    listener, certificate, name = question.listener, question.certificate, question.name
+    if not listener.is_open:
+        return Serving(listener, certificate, Outcome.UNASKED, sentence="It is disabled.")
+    if name is None:
+        sentence = "No name in it is one that a client could ask for."
+        return Serving(listener, certificate, Outcome.UNASKED, sentence=sentence)
+    is_told_apart = not question.twins or _serves_before_tls_1_3(listener)
+    key = KeyType.of(certificate.key) if question.twins and is_told_apart else None
     try:
-        with socket.create_connection((host, port), TIMEOUT, source_address=(host, 0)) as connection:
-            der = _shown_certificate(connection)
-    except TimeoutError:
-        raise HandshakeError(f"Nothing answered within {TIMEOUT:g} seconds.") from None
-    except ConnectionRefusedError:
-        raise HandshakeError("Nothing listens there.") from None
-    except ssl.SSLError as error:
-        raise HandshakeError(f"What answered did not finish a TLS handshake ({error.reason}).") from error
-    except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:
-            raise HandshakeError(f"This machine does not have the address {host}.") from None
-        raise HandshakeError(f"No connection came about: {error.strerror or error}.") from error
-    if not der:
-        raise HandshakeError("What answered has no certificate.")
-    return hashlib.sha256(der).hexdigest()
-
-
-def _shown_certificate(connection: socket.socket) -> bytes:
-    """The certificate in DER, also of a server that refuses the handshake for want of one of ours.
-
-    In TLS 1.3 this side is done before the server asks in earnest. In TLS 1.2 it is not, and Python shows
-    nothing of a handshake that failed; but there the certificate came in clear.
-    """
-    received = bytearray()
-    try:
-        return _certificate_of_handshake(connection, received)
-    except (ssl.SSLError, ConnectionError):
-        if der := _certificate_in_clear(bytes(received)):
-            return der
-        raise
-
-
-def _certificate_of_handshake(connection: socket.socket, received: bytearray) -> bytes:
-    """Goes through the handshake; `received` takes all that the server sent."""
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = _context().wrap_bio(incoming, outgoing)
-    deadline = time.monotonic() + TIMEOUT
-    while len(received) < LONGEST_HANDSHAKE:
-        try:
-            tls.do_handshake()
-            return tls.getpeercert(binary_form=True) or b""
-        except ssl.SSLWantReadError:
-            connection.settimeout(max(deadline - time.monotonic(), 0.001))
-            connection.sendall(outgoing.read())
-            octets = connection.recv(16384)
-            received += octets
-            incoming.write(octets) if octets else incoming.write_eof()
-    raise HandshakeError("What answered did not come to the end of a TLS handshake.")
-
-
-def _certificate_in_clear(received: bytes) -> bytes:
-    """The first certificate among TLS 1.2 records (RFC 5246, sections 6.2.1 and 7.4.2), b"" for none."""
-    messages = b""
-    while len(received) >= 5 and received[0] == HANDSHAKE_RECORD:
-        end = 5 + int.from_bytes(received[3:5])
-        messages, received = messages + received[5:end], received[end:]
-    while len(messages) >= 4:
-        end = 4 + int.from_bytes(messages[1:4])
-        if messages[0] == CERTIFICATE_MESSAGE:
-            # The length of all certificates, the length of the first, the first.
-            return messages[10 : 10 + int.from_bytes(messages[7:10])]
-        messages = messages[end:]
-    return b""
-
-
-def _fingerprint_or_reason(place: tuple[str, int]) -> tuple[str, str]:
-    try:
-        return served_fingerprint(*place), ""
+        found = served_fingerprint(listener.load_balancer.address, listener.port, name, key)
     except HandshakeError as error:
-        return "", str(error)
+        return Serving(listener, certificate, Outcome.NONE, name, sentence=str(error))
+    if found == certificate.fingerprint:
+        return Serving(listener, certificate, Outcome.STORED, name, found)
+    if not is_told_apart and found in {one.fingerprint for one in question.twins}:
+        sentence = "This name has two certificates, and in TLS 1.3 the console cannot ask for one of them."
+        return Serving(listener, certificate, Outcome.EITHER, name, found, sentence)
+    return Serving(listener, certificate, Outcome.ANOTHER, name, found)
 
 
-def _serving(certificate: Certificate, listener: Listener, fingerprint: str, reason: str) -> Serving:
-    if not fingerprint:
-        return Serving(listener, Outcome.NONE, sentence=reason)
-    if fingerprint == certificate.fingerprint:
-        return Serving(listener, Outcome.STORED, fingerprint)
-    return Serving(listener, Outcome.ANOTHER, fingerprint)
+def _serves_before_tls_1_3(listener: Listener) -> bool:
+    try:
+        return listener.policy.minimum != TlsVersion.TLS_1_3
+    except (KeyError, ValueError):
+        return True
 
 
-def _connectable(address: str) -> str:
-    """What listens on every address is asked at the loopback one."""
-    listening = ipaddress.ip_address(address)
-    if not listening.is_unspecified:
-        return str(listening)
-    return "127.0.0.1" if listening.version == 4 else "::1"
-
-
-def _context() -> ssl.SSLContext:
-    """It looks at any certificate that Envoy can serve, and trusts none."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_ciphers("ALL:@SECLEVEL=0")
-    return context
+def _is_host_name(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return HOST_NAME.fullmatch(text) is not None
+    return False

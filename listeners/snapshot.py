@@ -1,19 +1,20 @@
 """The one bridge from rows to specs: what the database asks for, as frozen values."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from django.db.models import Prefetch
 
 from certificates.keyring import UnsealError
 from certificates.models import Certificate
-from console.models import ConfigurationRevision
-from listeners import tls_policies
-from listeners.models import BackendServerGroup, Listener
+from console.models import ConfigurationChange, ConfigurationRevision
+from listeners.models import BackendServer, BackendServerGroup, Listener
+from listeners.servable import usable_key_types
 from listeners.spec import (
     AllowedClientSpec,
     BackendServerGroupSpec,
     BackendServerSpec,
     CaBundleSpec,
+    ChangesSpec,
     ClientAuthenticationSpec,
     ClientDemand,
     ConfigurationSpec,
@@ -35,13 +36,40 @@ DEMANDS = {
 }
 
 
-def configuration() -> ConfigurationSpec:
-    """Everything there is to serve.
+# The relations by which a listener depends on an object, by the kind under which its changes are noted.
+DEPENDENCIES = {
+    "listeners.listener": ("pk", "redirect_to"),
+    "listeners.loadbalancer": ("load_balancer",),
+    "listeners.backendservergroup": ("backend_server_group",),
+    "listeners.tlssecuritypolicy": ("custom_tls_policy",),
+    "certificates.certificate": ("server_certificate", "ca_certificates", "sni_certificates"),
+}
 
-    The revision is read first: a change that comes in between is seen now and once more at its number.
+
+def changes(since: int | None) -> ChangesSpec | None:
+    """The listeners that a change may have made other than they were; None when nothing has changed.
+
+    Of what a change refers to, what is stored now decides: a listener that has let go of it, or has taken
+    it up, has changed as well. To be called before the configuration is read: a change that comes in between
+    is then seen at once, and once more at its own place.
     """
+    noted = ConfigurationChange.objects.since(since)
+    if noted is None:
+        return None
+    if noted.objects is None or any(kind not in DEPENDENCIES for kind, _ in noted.objects):
+        return ChangesSpec(noted.position, None)
+    found = {id for kind, id in noted.objects if kind == "listeners.listener"}  # those that are gone, too
+    for kind, relations in DEPENDENCIES.items():
+        ids = {id for one, id in noted.objects if one == kind}
+        for relation in relations if ids else ():
+            found.update(Listener.objects.filter(**{f"{relation}__in": ids}).values_list("pk", flat=True))
+    return ChangesSpec(noted.position, frozenset(found))
+
+
+def configuration(asked: Collection[int] | None = None) -> ConfigurationSpec:
+    """What there is to serve: of the listeners asked for, by id; None: of all."""
     revision = ConfigurationRevision.objects.number()
-    rows = listener_rows()
+    rows = listener_rows(asked)
     problems: dict[int, str] = {}
     server_certificates: dict[int, ServerCertificateSpec] = {}
     ca_bundles: dict[int, CaBundleSpec] = {}
@@ -66,11 +94,12 @@ def configuration() -> ConfigurationSpec:
     return ConfigurationSpec(revision, tuple(listeners), server_certificates, ca_bundles, problems)
 
 
-def listener_rows() -> list[Listener]:
-    """Those that are enabled, with what their specs are made from, in six queries."""
+def listener_rows(asked: Collection[int] | None) -> list[Listener]:
+    """Those that are enabled, with what their specs are made from, in four queries."""
     names = Certificate.objects.only("type", "server_names", "key")
+    rows = Listener.objects.filter(is_enabled=True, load_balancer__is_enabled=True)
     return list(
-        Listener.objects.filter(is_enabled=True, load_balancer__is_enabled=True)
+        (rows if asked is None else rows.filter(pk__in=asked))
         .select_related("load_balancer", "backend_server_group", "custom_tls_policy", "redirect_to")
         .prefetch_related(
             "backend_server_group__servers",
@@ -88,13 +117,16 @@ def certificate_ids(row: Listener) -> list[int]:
     return server + [one.pk for one in chosen]
 
 
-def listener_spec(row: Listener) -> ListenerSpec:
-    """Raises `SpecError` where the row asks for something that may not be served."""
+def listener_spec(row: Listener, servers: Sequence[BackendServer] | None = None) -> ListenerSpec:
+    """Raises `SpecError` where the row asks for something that may not be served.
+
+    `servers` are those of a group that is not stored yet, as the row itself may not be.
+    """
     return ListenerSpec(
-        id=row.pk,
+        id=row.pk or 0,
         address=row.load_balancer.address,
         port=row.port,
-        action=action_spec(row),
+        action=action_spec(row) if servers is None else BackendServerGroupSpec(0, server_specs(servers)),
         tls=tls_spec(row),
         http2=row.http2,
         timeouts=TimeoutsSpec(row.idle_timeout, row.request_timeout, row.response_timeout),
@@ -150,23 +182,28 @@ def sni_specs(certificates: Sequence[Certificate]) -> tuple[SniCertificateSpec, 
 
 def key_type(certificate: Certificate) -> KeyType:
     try:
-        return KeyType(certificate.key.partition(" ")[0])
+        return KeyType.of(certificate.key)
     except ValueError:
         raise SpecError(f"Certificate {certificate.pk} has a key of an unknown kind.") from None
 
 
 def tls_policy(row: Listener) -> TlsPolicy:
     try:
-        return row.custom_tls_policy.policy if row.custom_tls_policy else tls_policies.BY_NAME[row.tls_policy]
+        policy = row.policy
     except (KeyError, ValueError):
         raise SpecError(f"The TLS policy of listener {row.pk} cannot be read.") from None
+    # Given no suite, Envoy would choose some itself.
+    if not usable_key_types(policy):
+        raise SpecError(f"Envoy can serve nothing of the TLS policy of listener {row.pk}.")
+    return policy
 
 
 def group_spec(group: BackendServerGroup) -> BackendServerGroupSpec:
-    servers: Iterable[BackendServerSpec] = (
-        BackendServerSpec(server.address, server.port, server.weight) for server in group.servers.all()
-    )
-    return BackendServerGroupSpec(group.pk, tuple(servers))
+    return BackendServerGroupSpec(group.pk, server_specs(group.servers.all()))
+
+
+def server_specs(servers: Iterable[BackendServer]) -> tuple[BackendServerSpec, ...]:
+    return tuple(BackendServerSpec(server.address, server.port, server.weight) for server in servers)
 
 
 def server_certificate_spec(certificate: Certificate) -> ServerCertificateSpec:

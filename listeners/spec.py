@@ -5,6 +5,7 @@ Resources refer to each other by the names that these classes give, which derive
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +13,9 @@ from enum import StrEnum
 from cryptography import x509
 
 from listeners.tls_policies import DEFAULT, KeyType, TlsPolicy
+
+SNI_NAME = re.compile(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
+LONGEST_NAME = 253
 
 
 class SpecError(ValueError):
@@ -122,6 +126,11 @@ class SniCertificateSpec:
     def __post_init__(self) -> None:
         if not self.names:
             raise SpecError(f"SNI certificate {self.certificate} has no domain name.")
+        for name in self.names:
+            if not SNI_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+                raise SpecError(
+                    f"{name!r} is not a domain name that SNI certificate {self.certificate} can have."
+                )
 
 
 @dataclass(frozen=True)
@@ -146,9 +155,16 @@ class TlsSpec:
 
 @dataclass(frozen=True)
 class TimeoutsSpec:
-    """In seconds. `idle`: of a connection between requests, 0 to close it after each answer.
+    """In seconds. What moves is never cut, however long it takes.
 
-    `request`: for the head of a request; `response`: for the backend server to go on answering.
+    `idle`: a connection without a request is closed, which takes a second or two more; a request that
+    was on its way is still answered. 0 closes it after each answer, and one on which nothing has been
+    asked after `request`.
+    `request`: for the head of a request to arrive, else 408.
+    `response`: the longest silence of a backend server: before its answer, else 504; within it, else the
+    connection ends. A client that takes nothing of the answer for so long is cut likewise.
+    The longer of the last two: the longest silence within a request's body, else 408, and of both sides
+    of a websocket, which is then closed.
     """
 
     idle: int = 60
@@ -219,6 +235,8 @@ class ListenerSpec:
         _check_port(self.port)
         if self.tls is not None and isinstance(self.action, RedirectSpec):
             raise SpecError("Only an HTTP listener redirects to an HTTPS listener.")
+        if self.tls is None and self.http2:
+            raise SpecError("Only an HTTPS listener speaks HTTP/2.")
 
     @property
     def group(self) -> BackendServerGroupSpec | None:
@@ -226,8 +244,19 @@ class ListenerSpec:
 
 
 @dataclass(frozen=True)
+class ChangesSpec:
+    """What has changed since a reader looked: `listeners` by id, None for any of them.
+
+    `position` is where its next look begins.
+    """
+
+    position: int
+    listeners: frozenset[int] | None
+
+
+@dataclass(frozen=True)
 class ConfigurationSpec:
-    """Everything that one revision asks for.
+    """Everything that one revision asks for, or what it asks for of some listeners.
 
     `problems` maps the id of a listener that cannot be expressed to a sentence; what is served of it
     stays as it was.

@@ -15,6 +15,11 @@ class TlsVersion(StrEnum):
     TLS_1_2 = "TLSv1.2"
     TLS_1_3 = "TLSv1.3"
 
+    @property
+    def label(self) -> str:
+        """As people write it: TLS 1.2."""
+        return f"TLS {self.removeprefix('TLSv')}" + (".0" if self == TlsVersion.TLS_1_0 else "")
+
 
 class KeyType(StrEnum):
     """What a server certificate proves itself with."""
@@ -22,6 +27,11 @@ class KeyType(StrEnum):
     RSA = "RSA"
     ECDSA = "ECDSA"
     ED25519 = "Ed25519"
+
+    @classmethod
+    def of(cls, key: str) -> "KeyType":
+        """From what a key is called, such as "RSA 2048" or "ECDSA P-256". Raises ValueError."""
+        return cls(key.partition(" ")[0])
 
 
 # TLS 1.3 (RFC 8446, appendix B.4): they say nothing of the certificate's key.
@@ -122,6 +132,16 @@ def key_types(suite: str) -> frozenset[KeyType]:
     if "ECDSA" in suite:
         return frozenset({KeyType.ECDSA, KeyType.ED25519})
     return frozenset() if "DSS" in suite else frozenset({KeyType.RSA})
+
+
+def versions_of(suite: str) -> frozenset[TlsVersion]:
+    """The versions in which a suite can be negotiated."""
+    if suite in TLS_1_3_SUITES:
+        return frozenset({TlsVersion.TLS_1_3})
+    # MACs of SHA-2 and authenticated encryption came with TLS 1.2 (RFC 5246, RFC 5288).
+    if suite.endswith("-SHA"):
+        return frozenset({TlsVersion.TLS_1_0, TlsVersion.TLS_1_1, TlsVersion.TLS_1_2})
+    return frozenset({TlsVersion.TLS_1_2})
 
 
 _V10, _V11, _V12, _V13 = TlsVersion

@@ -8,16 +8,52 @@
 
   document.documentElement.dataset.scripts = "on";
 
-  // data-show-when="authentication=mutual" or "type=a|b": shown while the form's field has that value.
+  // What a form would send as this field; a checkbox that is off sends nothing, or the hidden field before it.
+  const valueOf = (form, name) => {
+    let value;
+    for (const control of form.elements) {
+      if (control.name !== name) continue;
+      value ??= "";
+      if (!/^(radio|checkbox)$/.test(control.type) || control.checked) value = control.value;
+    }
+    return value;
+  };
+
+  // data-show-when="type=a|b" or "protocol=HTTP;redirects=on": shown while each field has one of its values;
+  // data-show-unless is hidden then. A field that the form does not have says nothing.
   const showWhen = (root) => {
-    for (const part of root.querySelectorAll("[data-show-when]")) {
-      const [name, values] = part.dataset.showWhen.split("=");
-      const field = part.closest("form")?.elements.namedItem(name);
-      if (field) part.hidden = !values.split("|").includes(field.value);
+    for (const part of root.querySelectorAll("[data-show-when], [data-show-unless]")) {
+      const form = part.closest("form");
+      if (!form) continue;
+      const conditions = (part.dataset.showWhen ?? part.dataset.showUnless).split(";").map((one) => one.split("="));
+      const known = conditions.filter(([name]) => valueOf(form, name) !== undefined);
+      if (!known.length) continue;
+      const holds = known.every(([name, values]) => values.split("|").includes(valueOf(form, name)));
+      part.hidden = "showWhen" in part.dataset ? !holds : holds;
     }
     // What is not shown is neither checked by the browser nor sent.
-    for (const control of root.querySelectorAll("[data-show-when] :is(input, select, textarea, button)")) {
-      control.disabled = control.closest("[data-show-when][hidden]") !== null;
+    const controls = ":is([data-show-when], [data-show-unless]) :is(input, select, textarea, button)";
+    for (const control of root.querySelectorAll(controls)) {
+      control.disabled = control.closest(":is([data-show-when], [data-show-unless])[hidden]") !== null;
+    }
+  };
+
+  // data-follows="protocol" data-values="HTTPS=443;HTTP=80": the field within proposes what belongs to the
+  // other's value, until somebody has typed into it.
+  const follow = (changed) => {
+    for (const part of changed.form.querySelectorAll(`[data-follows="${CSS.escape(changed.name)}"]`)) {
+      const field = part.querySelector("input");
+      const proposals = new Map(part.dataset.values.split(";").map((one) => one.split("=")));
+      const isProposed = [...proposals.values()].includes(field.value);
+      if (isProposed && !("touched" in field.dataset)) field.value = proposals.get(changed.value) ?? field.value;
+    }
+  };
+
+  // data-counts="#id": how many characters that field has, of the most it takes.
+  const count = (root) => {
+    for (const place of root.querySelectorAll("[data-counts]")) {
+      const field = document.querySelector(place.dataset.counts);
+      if (field) place.textContent = `${field.value.length}/${field.maxLength}`;
     }
   };
 
@@ -75,11 +111,16 @@
   };
 
   document.addEventListener("change", ({ target }) => {
-    if (target.form) showWhen(target.form);
+    if (target.form) {
+      follow(target);
+      showWhen(target.form);
+    }
     if (target.matches("[data-read-into]")) readFiles(target);
   });
   document.addEventListener("input", ({ target }) => {
     if (target.matches("textarea.pem")) showPassword(target.form);
+    if (target.closest("[data-follows]")) target.dataset.touched = "";
+    if (target.maxLength > 0) count(document);
   });
 
   // data-drop: files may be dropped on the part, as if chosen in its file field; and for the first such
@@ -115,6 +156,11 @@
   });
 
   document.addEventListener("keydown", (event) => {
+    // Enter in a search box within a form searches; it does not send the form.
+    if (event.key === "Enter" && event.target.matches("[data-search]")) {
+      event.preventDefault();
+      event.target.parentElement.querySelector("button[value=search]").click();
+    }
     if (event.key !== "Escape") return;
     for (const menu of document.querySelectorAll("[data-menu][open]")) {
       menu.open = false;
@@ -135,8 +181,30 @@
     window.location.assign(isAnother ? here : detail.xhr.responseURL);
   });
 
+  // data-choices: what was ticked while another list was on its way stays ticked, and in sight.
+  let choices = null;
+  document.addEventListener("htmx:beforeSwap", ({ detail: { shouldSwap, target } }) => {
+    if (!shouldSwap || !target.matches("[data-choices]")) return;
+    // Noted now: a radio button of the new list takes the tick from the old one as it comes in.
+    const ticked = new Map([...target.querySelectorAll("input:checked")].map((input) => [input.id, input]));
+    choices = { target, ticked };
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    const after = choices && document.getElementById(choices.target.id);
+    if (!after || after === choices.target) return;
+    const { ticked } = choices;
+    choices = null;
+    for (const input of after.querySelectorAll("input")) input.checked = ticked.delete(input.id);
+    for (const input of ticked.values()) {
+      after.firstElementChild.prepend(input.parentElement);
+      input.checked = true;
+    }
+  });
+
   document.addEventListener("htmx:afterSwap", ({ detail }) => {
+    showLastAnswer();
     showWhen(detail.target);
+    count(detail.target);
     showPassword(detail.target.querySelector("form"));
     const news = document.querySelector("#results [data-announce]");
     if (news && detail.target.id === "results") announce(news.textContent);
@@ -148,6 +216,39 @@
       if (control) return control.focus();
     }
   });
+
+  // data-fresh="3": what the page shows of the data plane is asked for anew all the time (hx-trigger), and
+  // the console says with each answer when it was so. Silent for longer than that, what is shown is old.
+  let silence, lastAnswer = "";
+  const heard = ({ at, text, answers }) => {
+    const root = document.documentElement;
+    clearTimeout(silence);
+    delete root.dataset.old;
+    if (answers) lastAnswer = text;
+    for (const time of document.querySelectorAll("[data-heard]")) {
+      time.dateTime = at;
+      time.textContent = text;
+    }
+    for (const part of document.querySelectorAll("[data-stale]")) part.hidden = true;
+    silence = setTimeout(() => {
+      root.dataset.old = "";
+      for (const part of document.querySelectorAll("[data-stale]")) {
+        part.querySelector("[data-heard-copy]").textContent = text;
+        part.hidden = false;
+      }
+    }, Number(document.querySelector("[data-fresh]")?.dataset.fresh ?? 3) * 1000);
+  };
+  const showLastAnswer = () => {
+    for (const part of document.querySelectorAll("[data-last-answer]")) {
+      part.hidden = !lastAnswer || document.querySelector("[data-heard][data-answers]") !== null;
+      part.querySelector("span").textContent = lastAnswer;
+    }
+  };
+  const firstHeard = () => {
+    const time = document.querySelector("[data-heard]");
+    if (time) heard({ at: time.dateTime, text: time.textContent, answers: "answers" in time.dataset });
+  };
+  document.addEventListener("console-heard", ({ detail }) => heard(detail));
 
   const showFailure = (sentence) => {
     const notice = document.getElementById("dialog-error").content.firstElementChild.cloneNode(true);
@@ -174,7 +275,11 @@
   });
 
   document.addEventListener("DOMContentLoaded", () => {
+    firstHeard();
+    // data-enter="next": the button that Enter presses. With scripts, search boxes have an Enter of their own.
+    for (const button of document.querySelectorAll("[data-enter]")) button.value = button.dataset.enter;
     showWhen(document);
+    count(document);
     for (const form of document.forms) showPassword(form);
     // A refused page begins where something is to be mended, as a refused dialog does.
     document.querySelector("main form [aria-invalid=true]")?.focus();

@@ -10,6 +10,9 @@ import httpx
 from tests.html_forms import HtmlForm, html_forms
 from tests.waiting import eventually
 
+# A field's value; several for a list that has several chosen.
+Value = str | int | Sequence[int]
+
 
 @dataclass(frozen=True)
 class BackendFields:
@@ -35,11 +38,11 @@ class ConsoleClient:
         assert answer.status_code == httpx.codes.OK, f"GET {path}: {answer.status_code}\n{words(answer.text)}"
         return answer.text
 
-    def post(self, path: str, **fields: str | int) -> httpx.Response:
+    def post(self, path: str, **fields: Value) -> httpx.Response:
         """Loads the page at `path`, fills these fields of its form in, sends it and follows redirects."""
         return self._send(self.http.get(path), fields)
 
-    def submit(self, path: str, **fields: str | int) -> httpx.Response:
+    def submit(self, path: str, **fields: Value) -> httpx.Response:
         """As `post`, for a form that must be accepted."""
         return accepted(self.post(path, **fields))
 
@@ -62,24 +65,37 @@ class ConsoleClient:
         name: str = "",
         server_certificate: int | None = None,
         ca_certificate: int | None = None,
+        group: int | None = None,
+        **fields: Value,
     ) -> int:
-        """HTTPS where a server certificate is given, and mutual where a CA certificate is; returns the id."""
-        fields: dict[str, str | int] = {
+        """HTTPS where a server certificate is given, and mutual where a CA certificate is; returns the id.
+
+        `group` is an existing backend server group, in the place of servers. `fields` are more of the first
+        step's, by the names of its form, such as `ca_certificates=[1, 2]` or `redirect_to=3`.
+        """
+        configured: dict[str, Value] = {
             "name": name or f"listener-{port}",
             "protocol": "HTTP" if server_certificate is None else "HTTPS",
             "port": port,
             "authentication": "one-way" if ca_certificate is None else "mutual",
             "server_certificate": server_certificate or "",
-            "ca_certificate": ca_certificate or "",
+            "ca_certificates": [] if ca_certificate is None else [ca_certificate],
+            "redirects": "on" if "redirect_to" in fields else "",
+            "has_sni": "on" if "sni_certificates" in fields else "",
+            **fields,
         }
         start = self.http.get(f"/load-balancers/{load_balancer}/")
         configure = accepted(self._send(start, {}, action=f"/load-balancers/{load_balancer}/listeners/add/"))
-        servers = accepted(self._send(configure, fields))
-        confirm = accepted(self._send(servers, backend_fields(backends)))
-        return number_in(accepted(self._send(confirm, {})))
+        page = accepted(self._send(configure, configured))
+        if "redirect_to" not in fields:
+            chosen: dict[str, Value] = {} if group is None else {"group": "existing", "existing_group": group}
+            servers = accepted(self._send(page, chosen))
+            page = accepted(self._send(servers, backend_fields(backends) if group is None else {}))
+        return number_in(accepted(self._send(page, {})))
 
-    def edit_listener(self, listener: int, **fields: str | int) -> None:
-        self.submit(f"/listeners/{listener}/edit/", **fields)
+    def edit_listener(self, listener: int, **fields: Value) -> None:
+        """Open connections are drained if need be."""
+        self.submit(f"/listeners/{listener}/edit/", drain="agreed", **fields)
 
     def replace_backends(self, listener: int, backends: Sequence[BackendFields]) -> None:
         self.submit(f"/listeners/{listener}/backends/", **backend_fields(backends))
@@ -106,12 +122,9 @@ class ConsoleClient:
         except AssertionError as error:
             raise AssertionError(f"{error}\nThe page says: {self.listener_page(listener)}") from error
 
-    def _send(
-        self, page: httpx.Response, fields: Mapping[str, str | int], action: str = ""
-    ) -> httpx.Response:
+    def _send(self, page: httpx.Response, fields: Mapping[str, Value], action: str = "") -> httpx.Response:
         form = form_with(html_forms(accepted(page).text), fields, action)
-        values = {**form.fields, **{name: str(value) for name, value in fields.items()}}
-        return self.http.post(page.url.join(form.action), data=values)
+        return self.http.post(page.url.join(form.action), data=form.filled(fields))
 
 
 def accepted(answer: httpx.Response) -> httpx.Response:
@@ -121,8 +134,8 @@ def accepted(answer: httpx.Response) -> httpx.Response:
     return answer
 
 
-def backend_fields(backends: Sequence[BackendFields]) -> dict[str, str | int]:
-    rows = {
+def backend_fields(backends: Sequence[BackendFields]) -> dict[str, Value]:
+    rows: dict[str, Value] = {
         f"servers-{number}-{name}": value
         for number, backend in enumerate(backends)
         for name, value in asdict(backend).items()

@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -34,6 +34,7 @@ from listeners.spec import (
     BackendServerGroupSpec,
     BackendServerSpec,
     CaBundleSpec,
+    ChangesSpec,
     ClientAuthenticationSpec,
     ConfigurationSpec,
     ListenerSpec,
@@ -46,18 +47,80 @@ from tests.waiting import eventually
 NODE = "lab"
 
 
+class Configurations:
+    """Configurations as the control plane's source: their positions are their revisions."""
+
+    def __init__(self, preflight: Preflight) -> None:
+        self.refusals = preflight.refusals
+        self._all = [ConfigurationSpec(0)]
+
+    @property
+    def latest(self) -> ConfigurationSpec:
+        return self._all[-1]
+
+    def add(self, configuration: ConfigurationSpec) -> None:
+        self._all.append(replace(configuration, revision=len(self._all)))
+
+    def changes(self, since: int | None) -> ChangesSpec | None:
+        now = self.latest
+        if since is None:
+            return ChangesSpec(now.revision, None)
+        before, after = made_of(self._all[since]), made_of(now)
+        changed = {id for id in before.keys() | after.keys() if before.get(id) != after.get(id)}
+        return ChangesSpec(now.revision, frozenset(changed)) if since != now.revision else None
+
+    def configuration(self, asked: Collection[int] | None) -> ConfigurationSpec:
+        return self.latest if asked is None else only(self.latest, asked)
+
+
+def made_of(configuration: ConfigurationSpec) -> dict[int, object]:
+    """All that each listener depends on, by its id; of one that cannot be expressed, the sentence."""
+    found: dict[int, object] = dict(configuration.problems)
+    for spec in configuration.listeners:
+        used, trusted = certificates_of(spec)
+        found[spec.id] = (
+            spec,
+            [configuration.server_certificates.get(id) for id in used],
+            [configuration.ca_bundles.get(id) for id in trusted],
+        )
+    return found
+
+
+def only(configuration: ConfigurationSpec, listeners: Collection[int]) -> ConfigurationSpec:
+    """What is read of a configuration for some listeners."""
+    specs = tuple(spec for spec in configuration.listeners if spec.id in listeners)
+    used = {id for spec in specs for id in certificates_of(spec)[0]}
+    trusted = {id for spec in specs for id in certificates_of(spec)[1]}
+    return replace(
+        configuration,
+        listeners=specs,
+        server_certificates={id: one for id, one in configuration.server_certificates.items() if id in used},
+        ca_bundles={id: one for id, one in configuration.ca_bundles.items() if id in trusted},
+        problems={id: reason for id, reason in configuration.problems.items() if id in listeners},
+    )
+
+
+def certificates_of(spec: ListenerSpec) -> tuple[list[int], list[int]]:
+    """Ids of server certificates and of CA bundles."""
+    if spec.tls is None:
+        return [], []
+    trusted = spec.tls.client.ca_bundles if spec.tls.client else ()
+    return [spec.tls.server_certificate, *(one.certificate for one in spec.tls.sni)], list(trusted)
+
+
 class EnvoyLab:
     def __init__(self, drain_seconds: int = 2) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="elblab"))
         self.socket, self.admin = self.folder / "xds.sock", self.folder / "admin.sock"
-        self.preflight = Preflight(envoy_binary())
-        self.configuration = ConfigurationSpec(0)
+        self.wake = self.folder / "wake.sock"
+        self.source = Configurations(Preflight(envoy_binary()))
         self.envoy = EnvoyProcess(
             EnvoySettings(
                 binary=envoy_binary(),
                 bootstrap=bootstrap(NODE, unix_address(self.socket), self.admin),
                 run_directory=self.folder,
                 log_file=self.folder / "envoy.log",
+                health_log=self.folder / "backend-health.log",
                 admin=self.admin,
                 concurrency=1,
                 drain_seconds=drain_seconds,
@@ -75,6 +138,7 @@ class EnvoyLab:
             bootstrap=bootstrap(node, unix_address(self.socket), admin),
             run_directory=folder,
             log_file=folder / "envoy.log",
+            health_log=folder / "backend-health.log",
             admin=admin,
         )
         envoy = EnvoyProcess(settings)
@@ -87,13 +151,12 @@ class EnvoyLab:
 
     def start_control_plane(self) -> None:
         """With a fresh memory, as after a restart of the console."""
-        control_plane = ControlPlane(
-            lambda: self.configuration.revision, lambda: self.configuration, self.preflight.refusals, NODE
-        )
+        control_plane = ControlPlane(self.source, NODE)
         stop: Future[Callable[[], None]] = Future()
 
         async def serve() -> None:
-            loop, task = asyncio.get_running_loop(), asyncio.create_task(control_plane.serve(self.socket))
+            loop = asyncio.get_running_loop()
+            task = asyncio.create_task(control_plane.serve(self.socket, wake=self.wake))
             stop.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -121,7 +184,12 @@ class EnvoyLab:
 
     def apply(self, configuration: ConfigurationSpec) -> None:
         """Hands a new revision to the control plane; waits for nothing."""
-        self.configuration = replace(configuration, revision=self.configuration.revision + 1)
+        self.source.add(configuration)
+
+    @property
+    def configuration(self) -> ConfigurationSpec:
+        """The one applied last."""
+        return self.source.latest
 
     def served(self) -> dict[str, str]:
         """Names and versions of the listeners that Envoy says it serves; none while it does not answer."""
@@ -152,15 +220,15 @@ class EnvoyLab:
         return connected and is_live(self.admin)
 
     def wait_served(self, *specs: ListenerSpec) -> None:
-        for spec in specs:
-            eventually(
-                lambda spec=spec: (
-                    any(n.node == NODE and n.held for n in self.report(spec).nodes)
-                    and self.served().get(rendering.listener_name(spec.id))
-                    == rendering.listener_resources(spec)[0].version
-                ),
-                f"listener {spec.id} is served",
-            )
+        eventually(lambda: self._are_served(specs), f"listeners {[spec.id for spec in specs]} are served")
+
+    def _are_served(self, specs: Sequence[ListenerSpec]) -> bool:
+        served = self.served()
+        return all(
+            served.get(rendering.listener_name(spec.id)) == rendering.listener_resources(spec)[0].version
+            and any(node.node == NODE and node.held for node in self.report(spec).nodes)
+            for spec in specs
+        )
 
     def wait_rejected(self, spec: ListenerSpec) -> str:
         """Envoy's reason."""

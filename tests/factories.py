@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -116,12 +116,19 @@ def listener(
 
 
 def listener_draft(
-    on: LoadBalancer, user: User, configure: dict[str, str] | None = None, backends: Any = None
+    on: LoadBalancer,
+    user: User,
+    configure: Mapping[str, str | list[str]] | None = None,
+    backends: Any = None,
+    routing: Mapping[str, str] | None = None,
 ) -> ListenerDraft:
     """A draft that has come as far as what is given."""
     draft = ListenerDraft.objects.begin(on, user)
-    if configure is not None:
-        draft.remember("configure", draft.fields("configure") | configure)
+    for step, given in (("configure", configure), ("routing", routing)):
+        fields = draft.fields(step)
+        for name, value in (given or {}).items():
+            fields.setlist(name, [value] if isinstance(value, str) else value)
+        draft.remember(step, fields)
     if backends is not None:
         draft.remember("backends", backends)
     return draft

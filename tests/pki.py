@@ -216,13 +216,17 @@ def issue_between(
     not_after: datetime,
     *,
     common_name: str | None = "www.test.com",
+    subject: x509.Name | None = None,
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
 ) -> KeyPair:
-    """An ECDSA P-256 certificate for any period and with any extension (pairs of extension, critical)."""
+    """An ECDSA P-256 certificate for any period and with any extension (pairs of extension, critical).
+
+    `subject` instead of O=ELB and `common_name`.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     pair = KeyPair(directory / f"{name}.crt", directory / f"{name}.key")
     own_key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name(
+    subject = subject or x509.Name(
         [x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "ELB")]
         + ([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)] if common_name is not None else [])
     )
@@ -328,3 +332,20 @@ def run(command: Sequence[str], directory: Path | None = None, answers: str = ""
     )
     assert outcome.returncode == 0, f"{shlex.join(command)}: {outcome.stderr}"
     return outcome.stdout
+
+
+def many_authorities(count: int, label: str = "Authority") -> str:
+    """Self-signed CAs with different names, as one PEM text; all have the same key, which nobody keeps."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    builder = x509.CertificateBuilder(
+        public_key=key.public_key(),
+        serial_number=1,
+        not_valid_before=now - timedelta(days=1),
+        not_valid_after=now + timedelta(days=1),
+    ).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    found = []
+    for number in range(count):
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"{label} {number:05}")])
+        one = builder.subject_name(name).issuer_name(name).sign(key, hashes.SHA256())
+        found.append(one.public_bytes(Encoding.PEM).decode())
+    return "".join(found)

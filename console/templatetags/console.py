@@ -78,6 +78,7 @@ def navigation(context: template.Context) -> dict[str, object]:
     items = [
         ("Load Balancers", reverse("load_balancer_list"), "diagram-3", balancing),
         ("Certificates", reverse("certificate_list"), "file-earmark-lock", here.startswith("certificate")),
+        ("TLS Security Policies", reverse("tls_policy_list"), "shield-lock", here.startswith("tls_policy")),
     ]
     if getattr(request.user, "is_staff", False):
         items.append(("Administration", reverse("admin:index"), "gear", False))

@@ -24,7 +24,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, 
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.any_pb2 import Any
 
-from listeners.rendering.envoy import ADS, plain
+from listeners.rendering.envoy import ADS, plain, runtime
 
 CONTROL_PLANE = "control-plane"
 
@@ -50,6 +50,7 @@ def bootstrap(node: str, control_plane: Address, admin: Path, tls: MutualTls | N
         dynamic_resources=Bootstrap.DynamicResources(
             ads_config=_ads_config(), cds_config=ADS, lds_config=ADS
         ),
+        layered_runtime=runtime(),
     )
     message.node.id = node
     message.node.cluster = "elb"

@@ -1,16 +1,17 @@
-"""The control plane: looks for new revisions, has them checked, and feeds every Envoy that connects.
+"""The control plane: looks for changes, has them checked, and feeds every Envoy that connects.
 
-It is given three functions and knows no database: the revision's number, the configuration of now, and
-the reasons why Envoy would refuse some of its listeners. `local_node` is the id that only an Envoy on
-the Unix socket may have.
+It is given a source of configuration and knows no database.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from socket import AF_UNIX
 from typing import Any
 
 import grpc
@@ -22,20 +23,20 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 
 from listeners.dataplane.delivery_status import (
     MESSAGE_OPTIONS,
+    ChangeTimes,
     DeliveryReport,
     NodeReport,
     ResourceQuestion,
     status_handler,
 )
-from listeners.dataplane.discovery import Desired, Session
+from listeners.dataplane.discovery import Session
+from listeners.dataplane.looking import Looker, Source
 from listeners.dataplane.reasons import quotable
-from listeners.rendering import envoy as rendering
-from listeners.rendering.envoy import LISTENER, SECRET, Resource, ResourceKey
-from listeners.spec import ConfigurationSpec
+from listeners.rendering.envoy import LISTENER
 
 logger = logging.getLogger(__name__)
 
-LOOK_INTERVAL = 0.1  # seconds between two readings of the revision's number
+LOOK_INTERVAL = 0.1  # seconds between two looks when nobody wakes the control plane
 LONGEST_PAUSE = 5.0  # seconds between two tries while the database is away
 REMEMBERED = 3600.0  # seconds for which an Envoy that has left is still shown
 RETRY_INTERVAL = 15.0  # seconds until what Envoy refused is offered again
@@ -77,39 +78,41 @@ class Stream:
 
 
 class ControlPlane(AggregatedDiscoveryServiceServicer):
-    def __init__(
-        self,
-        revision: Callable[[], int],
-        configuration: Callable[[], ConfigurationSpec],
-        refusals: Callable[[ConfigurationSpec], Mapping[int, str]],
-        local_node: str,
-    ) -> None:
-        self._revision = revision
-        self._configuration = configuration
-        self._refusals = refusals
+    """`local_node` is the id that only an Envoy on the Unix socket may have."""
+
+    def __init__(self, source: Source, local_node: str) -> None:
+        self._looker = Looker(source)
         self._local_node = local_node
         self._streams: list[Stream] = []
-        self._seen = -1
+        self._is_retrying = False
         self._failure = ""
-        self.desired = Desired(revision=0, resources={})
+        self._woken = asyncio.Event()
         # One thread for the database and the pre-flight, so that streams go on meanwhile.
-        self._looker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look")
 
-    async def serve(self, socket: Path, remote: RemoteListener | None = None) -> None:
-        """Serves until cancelled. Nothing is answered before the first revision has been read."""
-        while self._seen < 0:
+    async def serve(
+        self, socket: Path, remote: RemoteListener | None = None, wake: Path | None = None
+    ) -> None:
+        """Serves until cancelled. Nothing is answered before the first look.
+
+        A datagram to `wake` has it look at once; whoever changes something may send one.
+        """
+        while not self._looker.has_looked:
             await self._look()
-            await asyncio.sleep(LOOK_INTERVAL if self._seen < 0 else 0)
+            await asyncio.sleep(0 if self._looker.has_looked else LOOK_INTERVAL)
+        waker = await self._waker(wake) if wake else None
         # The local socket last: that it is there tells the supervisor that all is well.
         servers = [self._server(remote.address, credentials=remote.credentials())] if remote else []
         servers.append(self._server(f"unix:{socket}", status=True))
         socket.chmod(0o600)
         for server in servers:
             await server.start()
-        logger.info("control plane ready at revision %d", self.desired.revision)
+        logger.info("control plane ready at revision %d", self._looker.desired.revision)
         try:
             await asyncio.gather(self._look_forever(), self._retry_forever())
         finally:
+            if waker:
+                waker.close()
             for server in servers:
                 await server.stop(grace=None)
 
@@ -125,10 +128,10 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
         if name == self._local_node and not context.peer().startswith("unix:"):
             # What pages say of the local Envoy must come from it, not from a namesake elsewhere.
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"Node id {name} is the local Envoy's.")
-        stream = Stream(name, Session(self.desired), asyncio.Event())
+        stream = Stream(name, Session(self._looker.desired), asyncio.Event())
         self._enter(stream)
         logger.info("Envoy %s connected from %s", name, context.peer())
-        reader = asyncio.create_task(_read(first, request_iterator, stream))
+        reader = asyncio.create_task(self._read(first, request_iterator, stream))
         try:
             while not reader.done():
                 for response in stream.session.responses():
@@ -154,99 +157,103 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
         """How far each listener, given as the resources that it is made of, has come at each Envoy."""
         return [self._report(group) for group in asked]
 
+    def withheld(self) -> list[str]:
+        """Names of listeners that are to be served no more and that a connected Envoy still has."""
+        present = [stream.session for stream in self._streams if stream.left_at is None]
+        return sorted({name for session in present for name in session.leaving})
+
+    def times(self) -> ChangeTimes | None:
+        return self._looker.times
+
     def _report(self, group: Sequence[ResourceQuestion]) -> DeliveryReport:
         listener = next((one.name for one in group if one.type_url == LISTENER), "")
         by_node: dict[str, list[Stream]] = {}
         for stream in self._streams:
             by_node.setdefault(stream.node, []).append(stream)
         nodes = tuple(_node_report(node, by_node[node], group) for node in sorted(by_node))
-        return DeliveryReport(self.desired.refused.get(listener, ""), nodes)
+        return DeliveryReport(self._looker.desired.refused.get(listener, ""), nodes)
 
     def _server(self, address: str, *, status: bool = False, credentials: Any = None) -> Any:
         server = grpc.aio.server(options=SERVER_OPTIONS)
         add_AggregatedDiscoveryServiceServicer_to_server(self, server)
         if status:
-            server.add_generic_rpc_handlers((status_handler(self.answer),))
+            server.add_generic_rpc_handlers((status_handler(self),))
         if credentials:
             server.add_secure_port(address, credentials)
         else:
             server.add_insecure_port(address)
         return server
 
+    async def _waker(self, path: Path) -> asyncio.DatagramTransport:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: Waking(self._woken), local_addr=str(path), family=AF_UNIX
+        )
+        path.chmod(0o600)
+        return transport
+
     async def _look_forever(self) -> None:
         pause = LOOK_INTERVAL
         while True:
-            await asyncio.sleep(pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), pause)
+            self._woken.clear()
             pause = LOOK_INTERVAL if await self._look() else min(2 * pause, LONGEST_PAUSE)
 
     async def _look(self) -> bool:
         """Whether looking worked."""
+        find = partial(self._looker.find, retry=self._is_retrying)
+        self._is_retrying = False
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._looker, self._found)
+            found = await asyncio.get_running_loop().run_in_executor(self._thread, find)
         except Exception as error:
             # The database may be away for a while; what is served goes on, and the next look tries again.
             if repr(error) != self._failure:
-                logger.exception("looking for a new revision failed; trying again")
+                logger.exception("looking for changes failed; trying again")
             self._failure = repr(error)
             return False
         self._failure = ""
-        if found is None:
-            return True
-        for name, reason in found.refused.items():
-            if self.desired.refused.get(name) != reason:
-                logger.warning("%s is not handed over: %s", name, reason)
-        self.desired, self._seen = found, found.revision
-        for stream in self._streams:
-            stream.session.aim(found)
-            stream.changed.set()
+        if found:
+            change = self._looker.take(found)
+            for stream in self._streams:
+                stream.session.aim(change)
+                stream.changed.set()
+            self._note_delivery()
         return True
-
-    def _found(self) -> Desired | None:
-        if self._revision() == self._seen:
-            return None
-        configuration = self._configuration()
-        refused = {**configuration.problems, **self._refusals(configuration)}
-        return desired_of(configuration, refused, self.desired)
 
     async def _retry_forever(self) -> None:
         while True:
             await asyncio.sleep(RETRY_INTERVAL)
-            if self.desired.refused:
-                self._seen = -1  # looks again: a pre-flight that was interrupted is made up for
+            self._is_retrying = True  # a pre-flight that was interrupted is made up for
             for stream in self._streams:
                 stream.session.retry()
                 stream.changed.set()
 
+    async def _read(
+        self, first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest], stream: Stream
+    ) -> None:
+        try:
+            _receive(stream, first)
+            async for request in requests:
+                _receive(stream, request)
+                self._note_delivery()
+        finally:
+            stream.changed.set()
 
-async def _read(
-    first: DeltaDiscoveryRequest, requests: AsyncIterator[DeltaDiscoveryRequest], stream: Stream
-) -> None:
-    try:
-        _receive(stream, first)
-        async for request in requests:
-            _receive(stream, request)
-    finally:
-        stream.changed.set()
+    def _note_delivery(self) -> None:
+        present = [stream.session for stream in self._streams if stream.left_at is None]
+        if present and all(session.is_settled for session in present):
+            self._looker.note_delivery()
 
 
-def desired_of(configuration: ConfigurationSpec, refused: Mapping[int, str], before: Desired) -> Desired:
-    """The resources of the listeners that passed; of the others, those of their last good version."""
-    passed = tuple(spec for spec in configuration.listeners if spec.id not in refused)
-    found: dict[ResourceKey, Resource] = {}
-    needed: set[ResourceKey] = set()
-    for resource in rendering.resources(replace(configuration, listeners=passed)):
-        found[resource.key] = resource
-        needed |= resource.needs
-    # The new content of a certificate that only refused listeners use must not reach what they serve.
-    found = {key: resource for key, resource in found.items() if key[0] != SECRET or key in needed}
-    names = {rendering.listener_name(id): reason for id, reason in refused.items()}
-    for name in names:
-        last = before.resources.get((LISTENER, name))
-        if last:
-            # A resource that a listener which passed needs as well has passed with it.
-            kept = {key: before.resources[key] for key in last.needs if key not in needed}
-            found |= {last.key: last, **kept}
-    return Desired(configuration.revision, found, names)
+class Waking(asyncio.DatagramProtocol):
+    """Sets an event at each datagram, whatever is in it."""
+
+    def __init__(self, woken: asyncio.Event) -> None:
+        self._woken = woken
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self._woken.set()
 
 
 def _receive(stream: Stream, request: DeltaDiscoveryRequest) -> None:

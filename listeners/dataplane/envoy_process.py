@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from listeners.dataplane import health_log
 from listeners.dataplane.reading import EnvoyUnreachableError, answers, drain, draining_finished
 
 logger = logging.getLogger(__name__)
@@ -26,12 +27,16 @@ SILENCE_LIMIT = 60.0  # seconds without an answer; reading thousands of listener
 
 @dataclass(frozen=True)
 class EnvoySettings:
-    """`concurrency` is the number of worker threads, 0 for one per core; `drain_seconds` bounds a drain."""
+    """`concurrency` is the number of worker threads, 0 for one per core; `drain_seconds` bounds a drain.
+
+    `health_log` gets Envoy's standard output, which is what `rendering` has it write of backend servers.
+    """
 
     binary: Path
     bootstrap: str
     run_directory: Path
     log_file: Path
+    health_log: Path
     admin: Path
     concurrency: int
     drain_seconds: int
@@ -108,6 +113,9 @@ class EnvoyProcess:
             logger.error("Envoy does not answer on %s; replacing it", admin)
             self._end()
 
+    def keep_health_log_small(self) -> None:
+        health_log.shorten(self.settings.health_log)
+
     def is_running(self) -> bool:
         if self._process is None:
             return False
@@ -157,18 +165,19 @@ class EnvoyProcess:
             old.unlink()
         settings.bootstrap_file.write_text(settings.bootstrap)
         settings.admin.unlink(missing_ok=True)
-        log = os.open(settings.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            # A session and a log file of its own: neither a signal to the console nor a closed pipe ends it.
+        health_log.begin(settings.health_log)
+        # A session and files of its own: neither a signal to the console nor a closed pipe ends it.
+        with (
+            open(settings.log_file, "ab", opener=_private) as log,
+            open(settings.health_log, "ab", opener=_private) as health,
+        ):
             child = subprocess.Popen(
                 settings.arguments,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=health,
                 stderr=log,
                 start_new_session=True,
             )
-        finally:
-            os.close(log)
         self._process = psutil.Process(child.pid)
         # Whoever outlives it reaps it by number (`_reap`), an adopted one in the same way.
         child.returncode = 0
@@ -193,6 +202,10 @@ class EnvoyProcess:
             except psutil.Error:
                 continue
             yield found
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _connects(path: Path) -> bool:

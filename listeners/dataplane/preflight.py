@@ -1,18 +1,19 @@
 """What Envoy itself says of a listener before any Envoy is given it: `envoy --mode validate`.
 
-A listener is tried with its certificates and backend servers, once per content. Private keys reach the
-program through a memory file, never through an argument or a file on disk.
+A listener is tried with its certificates and backend servers, once per content, and only when it was read
+anew. Private keys reach the program through a memory file, never through an argument or a file on disk.
 """
 
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from listeners.dataplane.reasons import WITHHELD, quotable, quotes_configuration
 from listeners.rendering import envoy as rendering
+from listeners.rendering.envoy import LISTENER, SECRET, Resource, ResourceKey, listener_name
 from listeners.spec import ConfigurationSpec, ListenerSpec
 
 TIMEOUT = 120.0  # seconds for one batch
@@ -29,34 +30,70 @@ class Verdict:
 
 
 class Preflight:
-    """Remembers which contents have passed and why the others did not."""
+    """Remembers of each listener which content was tried last and what became of it."""
 
-    def __init__(self, binary: Path) -> None:
+    def __init__(self, binary: Path, limit: float = TIMEOUT) -> None:
         self.binary = binary
-        self._verdicts: dict[Content, str] = {}
+        self.limit = limit  # seconds
+        self._verdicts: dict[int, tuple[Content, Verdict]] = {}
 
-    def refusals(self, configuration: ConfigurationSpec) -> dict[int, str]:
-        """Listener id to Envoy's reason, for each listener of the configuration that Envoy would refuse."""
-        versions = {r.key: r.version for r in rendering.resources(configuration)}
-        contents = {spec.id: _content(spec, versions) for spec in configuration.listeners}
-        unknown = [spec for spec in configuration.listeners if contents[spec.id] not in self._verdicts]
-        passing: dict[Content, str] = {}
-        for spec, verdict in self._tried(unknown, configuration):
-            (self._verdicts if verdict.is_final else passing)[contents[spec.id]] = verdict.reason
-        current = set(contents.values())
-        self._verdicts = {content: v for content, v in self._verdicts.items() if content in current}
-        reasons = {**passing, **self._verdicts}
-        return {id: reason for id, content in contents.items() if (reason := reasons[content])}
+    def refusals(
+        self,
+        configuration: ConfigurationSpec,
+        rendered: Mapping[ResourceKey, Resource],
+        asked: Collection[int] | None = None,
+    ) -> dict[int, str]:
+        """Listener id to Envoy's reason, for each listener of the configuration that Envoy would refuse.
+
+        `rendered` are the configuration's resources; `asked` is whom it was read for, None for all.
+        """
+        contents = {spec.id: _content(spec, rendered) for spec in configuration.listeners}
+        for gone in set(self._verdicts if asked is None else asked) - contents.keys():
+            self._verdicts.pop(gone, None)
+        unknown = [one for one in configuration.listeners if not self._has_tried(one.id, contents[one.id])]
+        alike: dict[Hashable, list[ListenerSpec]] = {}
+        for spec in unknown:
+            alike.setdefault(self._likeness(spec, contents[spec.id]), []).append(spec)
+        verdicts = dict(self._tried([specs[0] for specs in alike.values()], configuration))
+        for first, *others in alike.values():
+            if verdicts[first.id].reason:
+                verdicts |= self._tried(others, configuration)
+            else:
+                verdicts |= dict.fromkeys((spec.id for spec in others), verdicts[first.id])
+        for id, verdict in verdicts.items():
+            self._verdicts[id] = contents[id], verdict
+        return {id: reason for id in contents if (reason := self._verdicts[id][1].reason)}
+
+    def verdict(self, spec: ListenerSpec, configuration: ConfigurationSpec) -> Verdict:
+        """On one listener with the certificates of the configuration; nothing of it is remembered.
+
+        Raises OSError when the program cannot be run.
+        """
+        return self._validate([spec], configuration)
+
+    def _has_tried(self, listener: int, content: Content) -> bool:
+        tried, verdict = self._verdicts.get(listener, (None, None))
+        return verdict is not None and verdict.is_final and tried == content
+
+    def _likeness(self, spec: ListenerSpec, content: Content) -> Hashable:
+        """Of those that have passed with other contents of the same secrets, those with the same TLS are
+        alike: how Envoy takes the new secrets does not depend on the rest, which it has seen.
+        """
+        tried, verdict = self._verdicts.get(spec.id, (content, None))
+        has_passed = verdict is not None and verdict.is_final and not verdict.reason
+        if has_passed and all(kind == SECRET for kind, _, _ in tried ^ content):
+            return spec.tls, spec.http2
+        return spec.id
 
     def _tried(
         self, listeners: Sequence[ListenerSpec], configuration: ConfigurationSpec
-    ) -> Iterable[tuple[ListenerSpec, Verdict]]:
+    ) -> Iterable[tuple[int, Verdict]]:
         # Nearly always all of them pass at once; a batch that fails is halved until each culprit is alone.
         if not listeners:
             return
         verdict = self._validate(listeners, configuration)
         if not verdict.reason or len(listeners) == 1:
-            yield from ((spec, verdict) for spec in listeners)
+            yield from ((spec.id, verdict) for spec in listeners)
             return
         middle = len(listeners) // 2
         yield from self._tried(listeners[:middle], configuration)
@@ -76,10 +113,10 @@ class Preflight:
                 capture_output=True,
                 text=True,
                 errors="replace",
-                timeout=TIMEOUT,
+                timeout=self.limit,
             )
         except subprocess.TimeoutExpired:
-            sentence = f"Envoy did not finish checking this configuration within {TIMEOUT:.0f} s."
+            sentence = f"Envoy did not finish checking this configuration within {self.limit:.0f} s."
             return Verdict(sentence, is_final=False)
         finally:
             os.close(memory)
@@ -89,10 +126,9 @@ class Preflight:
         return Verdict(_reason(outcome.stderr, outcome.returncode), is_final=outcome.returncode > 0)
 
 
-def _content(spec: ListenerSpec, versions: dict[tuple[str, str], str]) -> Content:
-    parts = rendering.listener_resources(spec)
-    keys = [part.key for part in parts] + list(rendering.secret_keys(spec.tls))
-    return frozenset((*key, versions.get(key, "")) for key in keys)
+def _content(spec: ListenerSpec, rendered: Mapping[ResourceKey, Resource]) -> Content:
+    listener = rendered[LISTENER, listener_name(spec.id)]
+    return frozenset((*key, rendered[key].version) for key in (listener.key, *listener.needs))
 
 
 def _reason(output: str, status: int) -> str:

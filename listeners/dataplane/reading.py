@@ -1,8 +1,9 @@
 """What the local Envoy says of itself: read from its administration socket, never written there."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,21 @@ from google.protobuf.json_format import ParseError
 
 from listeners.rendering.envoy import content_version
 
-TIMEOUT = 2.0  # seconds
+TIMEOUT = 2.0  # seconds, where whoever asks has no limit of its own
 MOST_NAMES = 100  # in one pattern; Envoy refuses patterns of more than about 400
+# What is counted of a listener, by the ends of Envoy's names for it.
+COUNTERS = {
+    "downstream_cx_active": "open_connections",
+    "downstream_cx_total": "connections",
+    "downstream_rq_total": "requests",
+    "downstream_rq_4xx": "client_errors",
+    "downstream_rq_5xx": "server_errors",
+    "ssl.handshake": "handshakes",
+    "ssl.fail_verify_no_cert": "without_certificate",
+    "ssl.fail_verify_error": "unverified",
+    "rbac.denied": "denied",
+    "ssl.connection_error": "other_refusals",
+}
 
 
 class EnvoyUnreachableError(Exception):
@@ -21,11 +35,17 @@ class EnvoyUnreachableError(Exception):
 
 @dataclass(frozen=True)
 class ListenerReading:
-    """`version`: of the content that serves, "" for none; `is_warming`: another waits for a secret."""
+    """`version`: of the content that serves, "" for none and for one that this console cannot read.
+
+    `is_warming`: another waits for a secret; `is_draining`: open connections of one that was removed may
+    still be answered.
+    """
 
     name: str
-    version: str
-    is_warming: bool
+    version: str = ""
+    is_served: bool = False
+    is_warming: bool = False
+    is_draining: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,22 +58,56 @@ class BackendReading:
     flags: frozenset[str]
     draining: bool
 
+    @property
+    def passes(self) -> bool:
+        """Whether its health check succeeds."""
+        return "failed_active_health_check" not in self.flags
 
-def listener_readings(admin: Path, names: Iterable[str]) -> dict[str, ListenerReading]:
+
+@dataclass(frozen=True)
+class TrafficReading:
+    """What a listener has had since Envoy began to serve it; removing the listener ends the count.
+
+    Of handshakes that failed: `without_certificate`, `unverified` (a certificate that did not verify) and
+    `other_refusals` exclude each other. `denied` ones came to an end, and were closed before a request.
+    """
+
+    open_connections: int = 0
+    connections: int = 0
+    requests: int = 0
+    client_errors: int = 0
+    server_errors: int = 0
+    handshakes: int = 0
+    without_certificate: int = 0
+    unverified: int = 0
+    denied: int = 0
+    other_refusals: int = 0
+
+
+def listener_readings(
+    admin: Path, names: Iterable[str], limit: float = TIMEOUT
+) -> dict[str, ListenerReading]:
     """By name. Raises `EnvoyUnreachableError`.
 
     The version is computed from the content that Envoy holds: after an update in place (filter chains
     only) Envoy 1.40 goes on showing the version_info of the content before.
     """
     wanted = set(names)
-    query = {"resource": "dynamic_listeners", "mask": "name,active_state.listener,warming_state.version_info"}
+    states = "active_state.listener,warming_state.version_info,draining_state.last_updated"
+    query = {"resource": "dynamic_listeners", "mask": f"name,{states}"}
     if len(wanted) <= MOST_NAMES:
-        query["name_regex"] = f"^({'|'.join(re.escape(name) for name in wanted)})$"
+        query["name_regex"] = f"^({_any_of(wanted)})$"
     found = {}
-    for one in _get(admin, "/config_dump", query).get("configs", []):
+    for one in _get(admin, "/config_dump", query, limit).get("configs", []):
         name = one.get("name")  # a refused new listener is listed once more, without a name
         if name in wanted:
-            found[name] = ListenerReading(name, _version(one), "warming_state" in one)
+            found[name] = ListenerReading(
+                name,
+                _version(one),
+                is_served="active_state" in one,
+                is_warming="warming_state" in one,
+                is_draining="draining_state" in one,
+            )
     return found
 
 
@@ -64,9 +118,31 @@ def served_listeners(admin: Path) -> set[str]:
     return {one["name"] for one in answer.get("configs", []) if "name" in one and "active_state" in one}
 
 
-def backend_readings(admin: Path, cluster: str) -> tuple[BackendReading, ...]:
+def traffic_readings(
+    admin: Path, names: Collection[str], limit: float = TIMEOUT
+) -> dict[str, TrafficReading]:
+    """By name, of those that Envoy counts; at most `MOST_NAMES`. Raises `EnvoyUnreachableError`."""
+    pattern = rf"^(listener\.|http\.|)({_any_of(names)})\.({_any_of(COUNTERS)})$"
+    answer = _get(admin, "/stats", {"format": "json", "filter": pattern}, limit)
+    found: dict[str, dict[str, int]] = {}
+    for one in answer.get("stats", []):
+        place = re.fullmatch(pattern, one.get("name", ""))
+        if place and (place[1] == "http.") == ("_rq_" in place[3]):  # it has connections of its own, too
+            found.setdefault(place[2], {})[COUNTERS[place[3]]] = one["value"]
+    return {name: TrafficReading(**counts) for name, counts in found.items()}
+
+
+def started_at(admin: Path) -> datetime | None:
+    """When the Envoy began to which the administration socket belongs: it makes one for itself."""
+    try:
+        return datetime.fromtimestamp(admin.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
+
+
+def backend_readings(admin: Path, cluster: str, limit: float = TIMEOUT) -> tuple[BackendReading, ...]:
     """The servers of one cluster. Raises `EnvoyUnreachableError`."""
-    answer = _get(admin, "/clusters", {"format": "json", "filter": f"^{re.escape(cluster)}$"})
+    answer = _get(admin, "/clusters", {"format": "json", "filter": f"^{re.escape(cluster)}$"}, limit)
     hosts = [
         host
         for status in answer.get("cluster_statuses", [])
@@ -74,6 +150,26 @@ def backend_readings(admin: Path, cluster: str) -> tuple[BackendReading, ...]:
         for host in status.get("host_statuses", [])
     ]
     return tuple(_backend(host) for host in hosts)
+
+
+def open_connections(admin: Path, names: Iterable[str]) -> dict[str, int]:
+    """How many clients are connected to each listener. Raises `EnvoyUnreachableError`."""
+    wanted = list(names)
+    found = dict.fromkeys(wanted, 0)
+    for start in range(0, len(wanted), MOST_NAMES):
+        some = "|".join(map(re.escape, wanted[start : start + MOST_NAMES]))
+        query = {"format": "json", "filter": rf"^listener\.({some})\.downstream_cx_active$"}
+        for one in _get(admin, "/stats", query).get("stats", []):
+            if "name" in one:
+                found[one["name"].split(".")[1]] = one.get("value", 0)
+    return found
+
+
+def listening_ports(admin: Path) -> set[int]:
+    """The ports that are open for listeners. Raises `EnvoyUnreachableError`."""
+    statuses = _get(admin, "/listeners", {"format": "json"}).get("listener_statuses", [])
+    addresses = [one.get("local_address", {}).get("socket_address", {}) for one in statuses]
+    return {address["port_value"] for address in addresses if "port_value" in address}
 
 
 def draining_finished(admin: Path) -> bool:
@@ -122,16 +218,22 @@ def _backend(host: dict[str, Any]) -> BackendReading:
     return BackendReading(socket["address"], socket["port_value"], host.get("weight", 1), flags, draining)
 
 
-def _get(admin: Path, path: str, query: dict[str, str]) -> dict[str, Any]:
-    response = _answer(admin, "GET", path, query)
+def _any_of(names: Iterable[str]) -> str:
+    return "|".join(re.escape(name) for name in names)
+
+
+def _get(admin: Path, path: str, query: dict[str, str], limit: float = TIMEOUT) -> dict[str, Any]:
+    response = _answer(admin, "GET", path, query, limit)
     found: dict[str, Any] = response.json()
     return found
 
 
-def _answer(admin: Path, method: str, path: str, query: dict[str, str]) -> httpx.Response:
+def _answer(
+    admin: Path, method: str, path: str, query: dict[str, str], limit: float = TIMEOUT
+) -> httpx.Response:
     transport = httpx.HTTPTransport(uds=str(admin))
     try:
-        with httpx.Client(transport=transport, timeout=TIMEOUT, base_url="http://envoy") as client:
+        with httpx.Client(transport=transport, timeout=limit, base_url="http://envoy") as client:
             response = client.request(method, path, params=query)
             response.raise_for_status()
             return response

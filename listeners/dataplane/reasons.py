@@ -46,6 +46,12 @@ def explained(reason: str, binary: str) -> Explanation:
         )
     if "duplicate address" in reason:
         return Explanation("Another listener in Envoy still has this address and port.")
+    if "/dev/stdout" in reason:
+        return Explanation(
+            "This Envoy cannot open its standard output, to which it writes the health of backend servers. "
+            "Start it with a file or a pipe there; for a service of systemd that is "
+            "StandardOutput=append:/var/log/envoy-health.log."
+        )
     if "certificate chain" in reason or "private key" in reason or "KEY_VALUES_MISMATCH" in reason:
         return Explanation(
             "Envoy cannot use the server certificate or its private key. Replace the certificate."

@@ -195,6 +195,7 @@ class Supervisor:
             if now - self._envoy_checked_at >= ENVOY_CHECK_INTERVAL:
                 self._envoy_checked_at = now
                 self.envoy.end_if_lost()
+                self.envoy.keep_health_log_small()
             return
         if now - self._envoy_tried_at < BACK_OFF:
             return  # it died young; not again at once

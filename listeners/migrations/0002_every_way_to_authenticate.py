@@ -53,15 +53,23 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("name", models.CharField(max_length=255, unique=True, verbose_name="Name")),
+                ("name", models.CharField(blank=True, max_length=255, verbose_name="Name")),
                 ("description", models.CharField(blank=True, max_length=255, verbose_name="Description")),
-                ("versions", models.JSONField(default=list, verbose_name="TLS Versions")),
-                ("suites", models.JSONField(default=list, verbose_name="Cipher Suites")),
+                ("versions", models.JSONField(blank=True, default=list, verbose_name="TLS Versions")),
+                ("suites", models.JSONField(blank=True, default=list, verbose_name="Cipher Suites")),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                "ordering": ["name"],
+                "ordering": ["name", "id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("name", ""), _negated=True),
+                        fields=("name",),
+                        name="tls_security_policy_name_once",
+                        violation_error_message="Another policy has this name. Enter another one.",
+                    )
+                ],
             },
         ),
         migrations.RemoveConstraint(

@@ -1,13 +1,13 @@
 """Backend servers, and the groups that share the traffic of what forwards to them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
 from django.db import models
 
 from console.models import ConfigurationRevision, RevisedModel, RevisedQuerySet
-from listeners.models.addresses import PORT_RANGE, validate_backend_address
+from listeners.models.addresses import PORT_RANGE, backend_refusal, leads_to, validate_backend_address
 
 
 class BackendServerGroup(RevisedModel):
@@ -34,9 +34,14 @@ class BackendServerGroup(RevisedModel):
                 row.save()
             for row in stored.values():
                 row.delete()
+            for listener in self.listeners.select_related("load_balancer"):
+                if sentence := loop(listener.load_balancer.address, listener.port, servers):
+                    raise ValidationError(sentence)
 
 
 class BackendServer(RevisedModel):
+    part_of = "group"
+
     group = models.ForeignKey(BackendServerGroup, models.CASCADE, related_name="servers")
     address = models.GenericIPAddressField("Address", validators=[validate_backend_address])
     port = models.PositiveIntegerField("Backend Port", validators=PORT_RANGE)
@@ -59,5 +64,20 @@ class BackendServer(RevisedModel):
             )
         ]
 
+    def clean(self) -> None:
+        if self.address and self.port and (sentence := backend_refusal(self.address, self.port)):
+            raise ValidationError({"address": sentence})
+
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+def loop(address: str, port: int, servers: Iterable[BackendServer]) -> str:
+    """Why a listener on this socket cannot forward to these servers, "" where it can."""
+    for server in servers:
+        if leads_to(address, port, server.address, server.port):
+            return (
+                f"Backend server {server} is the listener itself: its requests would go around in circles. "
+                "Enter the address and port of the server behind it."
+            )
+    return ""

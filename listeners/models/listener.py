@@ -14,27 +14,33 @@ from certificates.models import Certificate
 from console.models import ConfigurationRevision, RevisedModel, RevisedQuerySet
 from listeners import tls_policies
 from listeners.models.addresses import PORT_RANGE
-from listeners.models.backend_server_group import BackendServer, BackendServerGroup
+from listeners.models.backend_server_group import BackendServer, BackendServerGroup, loop
 from listeners.models.load_balancer import LoadBalancer
+from listeners.models.sni import served_names, sni_faults
 from listeners.models.sockets import overlap
 from listeners.models.tls_security_policy import TlsSecurityPolicy
+from listeners.servable import unservable
 from listeners.spec import IdentityKind, SniAlgorithm
+from listeners.tls_policies import KeyType, TlsPolicy
+from listeners.trust_store import LARGEST_NAMES, names_size
 
-MOST_SNI_CERTIFICATES = 50
-MOST_SNI_NAMES = 200
 IDLE_RANGE = [MinValueValidator(0), MaxValueValidator(4000)]
 TIMEOUT_RANGE = [MinValueValidator(1), MaxValueValidator(300)]
 
 
 class ListenerQuerySet(RevisedQuerySet["Listener"]):
-    def open(self, listener: "Listener", servers: Sequence[BackendServer]) -> "Listener":
-        """Stores a new listener; with servers, in a backend server group of its own.
+    def open(
+        self, listener: "Listener", servers: Sequence[BackendServer] = (), group_name: str = ""
+    ) -> "Listener":
+        """Stores a new listener; with servers, in a new backend server group of that name.
 
         Raises ValidationError.
         """
         with ConfigurationRevision.objects.change():
             if servers:
-                group = BackendServerGroup.objects.create(name=f"server_group-{secrets.token_hex(2)}")
+                group = BackendServerGroup(name=group_name or f"server_group-{secrets.token_hex(2)}")
+                group.full_clean()
+                group.save()
                 group.hold(servers)
                 listener.backend_server_group = group
             listener.full_clean()
@@ -216,6 +222,17 @@ class Listener(RevisedModel):
         """Whether it is to be served at all."""
         return self.is_enabled and self.load_balancer.is_enabled
 
+    @property
+    def sharing(self) -> models.QuerySet["Listener"]:
+        """The other listeners that use its backend server group."""
+        others = Listener.objects.exclude(pk=self.pk)
+        return others.filter(backend_server_group=self.backend_server_group_id or 0)
+
+    def switch(self, is_enabled: bool) -> None:
+        """Disables it, which keeps all that it is and its port; or enables it, as it was."""
+        self.is_enabled = is_enabled
+        self.save(update_fields=["is_enabled", "updated_at"])
+
     def choose(self, **certificates: Iterable[Certificate]) -> Self:
         """Takes `ca_certificates` or `sni_certificates`, to be checked by `clean` and stored by `save`."""
         self._chosen |= {name: list(chosen) for name, chosen in certificates.items()}
@@ -227,12 +244,28 @@ class Listener(RevisedModel):
             return self._chosen[name]
         return list(getattr(self, name).all()) if self.pk else []
 
+    @property
+    def chosen_ca_certificates(self) -> list[Certificate]:
+        return self.chosen("ca_certificates")
+
+    @property
+    def chosen_sni_certificates(self) -> list[Certificate]:
+        return self.chosen("sni_certificates")
+
+    @property
+    def shown_certificates(self) -> list[Certificate]:
+        """The server certificates that its clients may see, each once."""
+        server = [self.server_certificate] if self.server_certificate else []
+        return list(dict.fromkeys([*server, *self.chosen_sni_certificates]))
+
     def clean(self) -> None:
         """Drops what the chosen protocol and authentication do not use; refuses what they miss."""
         self._drop_what_is_not_used()
         errors = self._certificate_errors()
         if self.admission == self.Admission.LISTED and not self.allowed_clients:
             errors["allowed_clients"] = "List at least one client; with an empty list nobody could enter."
+        if sentences := self._policy_faults():
+            errors["tls_policy"] = " ".join(sentences)
         if self.redirect_to and (
             self.redirect_to.protocol != self.Protocol.HTTPS
             or self.redirect_to.load_balancer_id != self.load_balancer_id
@@ -241,13 +274,17 @@ class Listener(RevisedModel):
         if self.port and self.load_balancer_id:
             if sentence := overlap(self.load_balancer.address, self.port, but=self.pk):
                 errors["port"] = sentence
+            servers = self.backend_server_group.servers.all() if self.backend_server_group else ()
+            if sentence := loop(self.load_balancer.address, self.port, servers):
+                errors["backend_server_group"] = sentence
         if errors:
             raise ValidationError(errors)
 
     def _drop_what_is_not_used(self) -> None:
         if self.protocol == self.Protocol.HTTP:
             self.authentication = self.Authentication.ONE_WAY
-            self.server_certificate, self.http2 = None, False
+            self.server_certificate, self.custom_tls_policy, self.http2 = None, None, False
+            self.tls_policy = tls_policies.DEFAULT.name
             self.choose(sni_certificates=[])
         else:
             self.redirect_to = None
@@ -279,11 +316,56 @@ class Listener(RevisedModel):
             errors["ca_certificates"] = "Choose the CA whose client certificates are let in."
         elif any(one.type != Certificate.Type.CA for one in cas):
             errors["ca_certificates"] = "Only CA certificates can vouch for clients."
-        if len(others) > MOST_SNI_CERTIFICATES:
-            errors["sni_certificates"] = f"Choose at most {MOST_SNI_CERTIFICATES} certificates."
-        elif any(one.type != Certificate.Type.SERVER for one in others):
+        elif self.asks_for_certificates and self.sends_ca_names:
+            size = ca_names_size([one.pk for one in cas])
+            if size is None:
+                errors["ca_certificates"] = (
+                    "What is stored of one of these CA certificates cannot be read. Add it again, or leave "
+                    "it out."
+                )
+            elif size > LARGEST_NAMES:
+                errors["sends_ca_names"] = (
+                    f"The names of these CA certificates take {size:,} octets, and TLS has {LARGEST_NAMES:,} "
+                    "for them. Switch this off: clients are checked all the same, only not told by which CAs."
+                )
+        if any(one.type != Certificate.Type.SERVER for one in others):
             errors["sni_certificates"] = "Only server certificates can be shown to clients."
+        elif faults := sni_faults(others):
+            errors["sni_certificates"] = " ".join(faults)
         return errors
+
+    def _policy_faults(self) -> list[str]:
+        try:
+            policy = self.policy
+        except (KeyError, ValueError):
+            return ["There is no policy of this name any more. Choose another one."]
+        return self.unservable(policy)
+
+    @property
+    def policy(self) -> TlsPolicy:
+        """Raises KeyError or ValueError for a damaged row."""
+        custom = self.custom_tls_policy
+        return custom.policy if custom else tls_policies.BY_NAME[self.tls_policy]
+
+    def unservable(self, policy: TlsPolicy) -> list[str]:
+        """Why clients could not reach it, or some name of it, with its certificates and this policy."""
+        if self.server_certificate is None:
+            return []
+        names = {
+            served.name: [KeyType.of(one.key) for one in served.certificates]
+            for served in served_names(self.chosen_sni_certificates)
+        }
+        return unservable(policy, KeyType.of(self.server_certificate.key), names)
+
+    def objections(self, replacement: Certificate) -> list[str]:
+        """Why a certificate that it uses cannot become `replacement`, which has the same id."""
+        others = self.chosen_sni_certificates
+        if replacement in others:
+            self.choose(sni_certificates=[replacement if one == replacement else one for one in others])
+        if self.server_certificate == replacement:
+            self.server_certificate = replacement
+        faults = [*sni_faults(self.chosen_sni_certificates), *self._policy_faults()]
+        return [f"Listener {self.name}: {sentence}" for sentence in faults]
 
     def save(self, *args: Any, **options: Any) -> None:
         with ConfigurationRevision.objects.change():
@@ -307,27 +389,10 @@ class Listener(RevisedModel):
         return [(IdentityKind(kind), str(value)) for kind, value in self.allowed_clients]
 
 
-class ListenerCaCertificate(RevisedModel):
-    listener = models.ForeignKey(Listener, models.CASCADE, related_name="+")
-    certificate = models.ForeignKey(Certificate, models.PROTECT, related_name="+")
-
-    objects = RevisedQuerySet.as_manager()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["listener", "certificate"], name="listener_ca_once")]
-
-    def __str__(self) -> str:
-        return f"{self.listener}: {self.certificate}"
-
-
-class ListenerSniCertificate(RevisedModel):
-    listener = models.ForeignKey(Listener, models.CASCADE, related_name="+")
-    certificate = models.ForeignKey(Certificate, models.PROTECT, related_name="+")
-
-    objects = RevisedQuerySet.as_manager()
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["listener", "certificate"], name="listener_sni_once")]
-
-    def __str__(self) -> str:
-        return f"{self.listener}: {self.certificate}"
+def ca_names_size(numbers: Sequence[int]) -> int | None:
+    """Octets that the names of these CA certificates take when they are sent; None for a damaged row."""
+    rows = Certificate.objects.filter(pk__in=numbers).order_by("pk")
+    try:
+        return names_size(tuple(rows.values_list("content", flat=True)))
+    except ValueError:
+        return None

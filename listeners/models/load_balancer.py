@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from console.models import ConfigurationRevision, RevisedModel, RevisedQuerySet
 from listeners.models.addresses import ip_address, validate_listening_address
+from listeners.models.backend_server_group import loop
 from listeners.models.sockets import overlap
 
 
@@ -44,6 +45,16 @@ class LoadBalancer(RevisedModel):
         if not self.pk or not self.address:
             return
         ip_address(self.address)
-        for pk, port in self.listeners.values_list("pk", "port"):
-            if sentence := overlap(self.address, port, but=pk):
+        listeners = self.listeners.select_related("backend_server_group")
+        for listener in listeners.prefetch_related("backend_server_group__servers"):
+            group = listener.backend_server_group
+            sentence = overlap(self.address, listener.port, but=listener.pk) or (
+                loop(self.address, listener.port, group.servers.all()) if group else ""
+            )
+            if sentence:
                 raise ValidationError({"address": sentence})
+
+    def switch(self, is_enabled: bool) -> None:
+        """Disables it with all its listeners, which keep their own switches; or enables it, as it was."""
+        self.is_enabled = is_enabled
+        self.save(update_fields=["is_enabled", "updated_at"])

@@ -1,12 +1,13 @@
 """How a page writes: what it reads, checks and stores is one transaction, one writer at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Model
-from django.forms import BaseForm, BaseFormSet
 from django.http import QueryDict
 from django.utils.html import format_html
 
@@ -24,13 +25,32 @@ def posting(request: Request) -> Iterator[QueryDict | None]:
         yield request.POST
 
 
-def accepted(*forms: "BaseForm | BaseFormSet[BaseForm]") -> bool:
+class Checked(Protocol):
+    """A form, a set of them, or what asks several of them."""
+
+    @property
+    def is_bound(self) -> bool: ...
+
+    def is_valid(self) -> bool: ...
+
+
+def accepted(*forms: Checked) -> bool:
     """Whether everything posted is right; if anything is not, the transaction is given up."""
     # Each form is asked, so that one answer shows every error.
     verdicts = [form.is_valid() for form in forms]
     if not all(verdicts) and forms[0].is_bound:
         transaction.set_rollback(True)
     return all(verdicts)
+
+
+def taken(write: Callable[[], object]) -> list[str]:
+    """Writes, and returns why the rows refused it; then the transaction is given up."""
+    try:
+        write()
+    except ValidationError as error:
+        transaction.set_rollback(True)
+        return error.messages
+    return []
 
 
 def status_of(request: Request) -> int:

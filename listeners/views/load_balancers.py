@@ -6,10 +6,12 @@ from django.views.decorators.http import require_safe
 
 from console.http import Request, page_or_dialog, redirect
 from console.stamps import StampForm
+from listeners.drain import Drain, closing
 from listeners.forms import DeleteForm, LoadBalancerForm
+from listeners.forms.changes import DrainForm
 from listeners.models import ListenerDraft, LoadBalancer
 from listeners.views.edits import accepted, posting, status_of, tell
-from listeners.views.live import listener_table
+from listeners.views.live import listener_table, part_or_nothing
 
 
 @require_safe
@@ -24,7 +26,7 @@ def load_balancer_detail(request: Request, pk: int) -> HttpResponse:
     context = {
         "load_balancer": load_balancer,
         "tab": "listeners",
-        "table": listener_table(load_balancer),
+        "table": listener_table(load_balancer, request.GET.get("page", "")),
         "drafts": ListenerDraft.objects.filter(load_balancer=load_balancer, created_by=request.user),
     }
     return render(request, "listeners/load_balancer_detail.html", context)
@@ -38,11 +40,9 @@ def load_balancer_summary(request: Request, pk: int) -> HttpResponse:
 
 @require_safe
 def load_balancer_listeners(request: Request, pk: int) -> HttpResponse:
-    """The table alone, for a page that asks every other second; 204 while it shows what is so."""
-    table = listener_table(get_object_or_404(LoadBalancer, pk=pk))
-    if request.GET.get("shown") == table.version:
-        return HttpResponse(status=204)
-    return render(request, "listeners/_listener_table.html", {"table": table})
+    """The table alone, for a page that asks again and again."""
+    table = listener_table(get_object_or_404(LoadBalancer, pk=pk), request.GET.get("page", ""))
+    return part_or_nothing(request, "listeners/_listener_table.html", table, {"table": table})
 
 
 def load_balancer_add(request: Request) -> HttpResponse:
@@ -67,17 +67,25 @@ def load_balancer_edit(request: Request, pk: int) -> HttpResponse:
         name = load_balancer.name
         form = LoadBalancerForm(posted, instance=load_balancer)
         stamp = StampForm(form.initial, posted)
-        if accepted(stamp, form):
+        consent = DrainForm(_moving(load_balancer, form), posted)
+        if accepted(stamp, form) and accepted(consent):
             form.save()
-            tell(request, "Load balancer {} was saved.", load_balancer)
+            tell(request, f"Load balancer {{}} was saved. {consent.change.report}", load_balancer)
             return redirect(request, load_balancer)
     return page_or_dialog(
         request,
         "listeners/load_balancer_edit.html",
         "listeners/_load_balancer_edit.html",
-        {"form": form, "stamp": stamp, "load_balancer": load_balancer, "name": name},
+        {"form": form, "stamp": stamp, "load_balancer": load_balancer, "name": name, "consent": consent},
         status_of(request),
     )
+
+
+def _moving(load_balancer: LoadBalancer, form: LoadBalancerForm) -> Drain:
+    """What a new address drains: every listener is opened there and closed where it was."""
+    if "address" not in form.changed_data:
+        return Drain()
+    return closing(load_balancer.listeners.select_related("load_balancer"))
 
 
 def load_balancer_delete(request: Request, pk: int) -> HttpResponse:

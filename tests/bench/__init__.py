@@ -1,1 +1,1 @@
-"""`make bench`: how fast the Certificates page answers, beside django-x509's admin list in the same run."""
+"""`make bench`: what the console costs beside others, in the same run; docs/bench.md says how to read it."""

@@ -12,6 +12,7 @@ from console.env import (
     env_path,
     env_secret,
     env_secret_file,
+    env_sockets,
     env_str,
     private_directory,
 )
@@ -144,3 +145,26 @@ def test_private_directory_is_for_its_owner_only(tmp_path: Path) -> None:
     path = private_directory(tmp_path / "data")
 
     assert stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    ("text", "sockets"),
+    [
+        ("", set()),
+        ("192.0.2.1", {("192.0.2.1", None)}),
+        (
+            "192.0.2.1:80, [::1]:443,FE80:0::1",
+            {("192.0.2.1", 80), ("::1", 443), ("fe80::1", None)},
+        ),
+    ],
+)
+def test_sockets_are_addresses_with_and_without_ports(
+    text: str, sockets: set[tuple[str, int | None]]
+) -> None:
+    assert env_sockets("X", {"X": text}) == sockets
+
+
+@pytest.mark.parametrize("text", ["localhost:80", "192.0.2.1:0", "192.0.2.256", "192.0.2.0/24", "[::1]:"])
+def test_socket_that_is_none_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"^X"):
+        env_sockets("X", {"X": text})

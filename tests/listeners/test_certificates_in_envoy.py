@@ -12,6 +12,7 @@ from cryptography import x509
 from certificates import pem
 from listeners.dataplane.binary import envoy_binary
 from listeners.dataplane.preflight import Preflight
+from listeners.rendering.envoy import resources
 from listeners.spec import CaBundleSpec, ConfigurationSpec, ServerCertificateSpec
 from tests.backend import Backend
 from tests.certificates.pem import containers
@@ -64,7 +65,8 @@ def preflight() -> Preflight:
 
 def is_loaded(preflight: Preflight, chain: str, private_key: str) -> bool:
     certificate = ServerCertificateSpec(1, chain, private_key)
-    return not preflight.refusals(ConfigurationSpec(1, (https(1, 8443, 80),), {1: certificate}))
+    configuration = ConfigurationSpec(1, (https(1, 8443, 80),), {1: certificate})
+    return not preflight.refusals(configuration, {one.key: one for one in resources(configuration)})
 
 
 def examined(pair: KeyPair) -> pem.Verdict:

@@ -1,30 +1,51 @@
 """What the forms accept, drop and refuse, and in which words."""
 
+import socket
+from pathlib import Path
+
 import pytest
 from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
 
+from certificates.models import Certificate
 from listeners.forms import (
     BLANK_ROW,
     MOST_SERVERS,
-    CertificateField,
     DeleteForm,
     ListenerEditForm,
     ListenerForm,
     LoadBalancerForm,
+    RoutingForm,
     backend_servers,
     posted_rows,
     rows_after,
 )
-from listeners.models import Listener, LoadBalancer
+from listeners.forms.pickers import CertificateSource
+from listeners.models import Listener, LoadBalancer, TlsSecurityPolicy
 from tests import factories
+from tests import pki as make
 from tests.conftest import Pki
 
 pytestmark = pytest.mark.django_db
 
+BEGIN = "-----BEGIN CERTIFICATE-----"
+STORED = {
+    *("sends_ca_names", "admission", "sni_matching", "tls_policy", "custom_tls_policy", "http2"),
+    *("idle_timeout", "request_timeout", "response_timeout", "description"),
+}
 SERVER = {"address": "192.0.2.10", "port": "8080", "weight": "1"}
 
 
-def listener_fields(pki: Pki, **fields: str) -> dict[str, str]:
+Fields = dict[str, str | list[str]]
+
+
+def posted(fields: Fields) -> MultiValueDict[str, str]:
+    return MultiValueDict(
+        {name: [value] if isinstance(value, str) else value for name, value in fields.items()}
+    )
+
+
+def listener_fields(pki: Pki, **fields: str | list[str]) -> Fields:
     """A mutual HTTPS listener as posted; `fields` override."""
     server = factories.server_certificate(pki.modern.server)
     ca = factories.ca_certificate(pki.modern.ca)
@@ -34,26 +55,49 @@ def listener_fields(pki: Pki, **fields: str) -> dict[str, str]:
         "port": "8443",
         "authentication": "mutual",
         "server_certificate": str(server.pk),
-        "ca_certificate": str(ca.pk),
+        "ca_certificates": [str(ca.pk)],
         "description": "",
         **fields,
     }
 
 
-def listener_form(fields: dict[str, str], on: LoadBalancer | None = None) -> ListenerForm:
-    return ListenerForm(fields, instance=Listener(load_balancer=on or factories.load_balancer()))
+def listener_form(fields: Fields, on: LoadBalancer | None = None) -> ListenerForm:
+    return ListenerForm(posted(fields), instance=Listener(load_balancer=on or factories.load_balancer()))
 
 
-def test_labels_are_the_words_of_the_guide() -> None:
-    labels = [field.label for field in ListenerForm().fields.values()]
-    assert labels == [
+def untouched(initial: dict[str, str]) -> ListenerForm:
+    """A form that is only shown."""
+    return ListenerForm(initial=initial, instance=Listener(load_balancer=factories.load_balancer()))
+
+
+def test_labels_are_the_words_of_the_original() -> None:
+    assert {name: field.label for name, field in ListenerForm().fields.items()} == {
+        "name": "Name",
+        "protocol": "Frontend Protocol",
+        "port": "Frontend Port",
+        "redirects": "Redirect",
+        "redirect_to": "Redirected to",
+        "authentication": "SSL Authentication",
+        "server_certificate": "Server Certificate",
+        "ca_certificates": "CA Certificate",
+        "sends_ca_names": "Send CA names to clients",
+        "admission": "Who may enter",
+        "allowed_clients": "Allowed clients",
+        "tried_certificates": "Client certificates to test",
+        "has_sni": "Enable SNI",
+        "sni_certificates": "SNI Certificate",
+        "sni_matching": "SNI Matching Algorithm",
+        "security_policy": "Security Policy",
+        "http2": "HTTP/2",
+        "idle_timeout": "Idle Timeout (s)",
+        "request_timeout": "Request Timeout (s)",
+        "response_timeout": "Response Timeout (s)",
+        "description": "Description",
+    }
+    assert [field.label for field in RoutingForm().fields.values()] == [
+        "Backend Server Group",
         "Name",
-        "Frontend Protocol",
-        "Frontend Port",
-        "SSL Authentication",
-        "Server Certificate",
-        "CA Certificate",
-        "Description",
+        "Existing Group",
     ]
     assert [field.label for field in LoadBalancerForm().fields.values()] == [
         "Name",
@@ -68,6 +112,58 @@ def test_listener_form_takes_a_mutual_listener(pki: Pki) -> None:
     form = listener_form(listener_fields(pki))
     assert form.is_valid(), form.errors
     assert form.instance.is_mutual
+
+
+def test_listener_form_takes_every_field(pki: Pki) -> None:
+    policy = TlsSecurityPolicy.objects.create(
+        name="ours", versions=["TLSv1.2"], suites=["ECDHE-ECDSA-AES256-GCM-SHA384"]
+    )
+    fields = listener_fields(pki)
+    shown = {
+        "sends_ca_names": "",
+        "admission": "listed",
+        "allowed_clients": "client.example.com\n\nDNS:  Other.example.com \nclient.example.com",
+        "has_sni": "on",
+        "sni_certificates": ["", str(fields["server_certificate"])],
+        "sni_matching": "longest-suffix",
+        "security_policy": f"custom:{policy.pk}",
+        "http2": ["", "on"],
+        "idle_timeout": "0",
+        "request_timeout": "300",
+        "response_timeout": "1",
+        "description": "all",
+    }
+    form = listener_form({**fields, **shown})
+
+    assert form.is_valid(), form.errors
+    listener = Listener.objects.open(form.instance, [factories.backend_server()], "group")
+    listener = Listener.objects.get(pk=listener.pk)
+
+    assert [one.pk for one in listener.ca_certificates.all()] == [int(fields["ca_certificates"][0])]
+    assert [str(one.pk) for one in listener.sni_certificates.all()] == [fields["server_certificate"]]
+    assert listener.allowed_clients == [["dns", "client.example.com"], ["dns", "other.example.com"]]
+    stored = {name: getattr(listener, name) for name in STORED}
+    assert stored == {
+        "sends_ca_names": False,
+        "admission": "listed",
+        "sni_matching": "longest-suffix",
+        "tls_policy": "",
+        "custom_tls_policy": policy,
+        "http2": True,
+        "idle_timeout": 0,
+        "request_timeout": 300,
+        "response_timeout": 1,
+        "description": "all",
+    }
+
+
+def test_listener_form_leaves_what_was_not_asked_as_it_is_proposed(pki: Pki) -> None:
+    form = listener_form(listener_fields(pki))
+    assert form.is_valid(), form.errors
+    usual = Listener()
+    assert {name: getattr(form.instance, name) for name in STORED - {"description"}} == {
+        name: getattr(usual, name) for name in STORED - {"description"}
+    }
 
 
 @pytest.mark.parametrize(
@@ -86,58 +182,134 @@ def test_listener_form_takes_a_mutual_listener(pki: Pki) -> None:
         ({"port": "9" * 5000}, {"port": ["Enter a port from 1 to 65535."]}),
         ({"port": "http"}, {"port": ["Enter a port from 1 to 65535."]}),
         ({"authentication": ""}, {"authentication": ["Choose how clients are authenticated."]}),
+        ({"authentication": []}, {"authentication": ["Choose how clients are authenticated."]}),
         (
             {"server_certificate": ""},
             {"server_certificate": ["Choose the server certificate that clients will see."]},
         ),
+        ({"server_certificate": "9" * 40}, {"server_certificate": ["This certificate is no longer there."]}),
         (
-            {"server_certificate": "9" * 40},
-            {
-                "server_certificate": [
-                    "This certificate is no longer there.",
-                    "Choose the server certificate that clients will see.",
-                ]
-            },
+            {"ca_certificates": [""]},
+            {"ca_certificates": ["Choose the CA whose client certificates are let in."]},
         ),
-        ({"ca_certificate": ""}, {"ca_certificate": ["Choose the CA whose client certificates are let in."]}),
+        ({"ca_certificates": ["\0"]}, {"ca_certificates": ["This certificate is no longer there."]}),
+        ({"idle_timeout": "4001"}, {"idle_timeout": ["Enter a number of seconds from 0 to 4000."]}),
+        ({"request_timeout": "0"}, {"request_timeout": ["Enter a number of seconds from 1 to 300."]}),
+        ({"response_timeout": ""}, {"response_timeout": ["Enter a number of seconds from 1 to 300."]}),
         (
-            {"ca_certificate": "\0"},
-            {
-                "ca_certificate": [
-                    "Null characters are not allowed.",
-                    "Choose the CA whose client certificates are let in.",
-                ]
-            },
+            {"security_policy": "custom:7"},
+            {"security_policy": ["This policy is no longer there. Choose another one."]},
+        ),
+        (
+            {"has_sni": "on"},
+            {"sni_certificates": ["Choose at least one SNI certificate, or switch SNI off."]},
+        ),
+        (
+            {"admission": "listed", "allowed_clients": " \n "},
+            {"allowed_clients": ["List at least one client; with an empty list nobody could enter."]},
         ),
     ],
 )
-def test_listener_form_refuses_at_the_field(
-    pki: Pki, fields: dict[str, str], errors: dict[str, list[str]]
-) -> None:
+def test_listener_form_refuses_at_the_field(pki: Pki, fields: Fields, errors: dict[str, list[str]]) -> None:
     form = listener_form(listener_fields(pki, **fields))
     found = form.errors
     assert {name: found.get(name) for name in errors} == errors
 
 
+@pytest.mark.parametrize("authentication", ["mutual", "optional", "unverified"])
+def test_listener_form_asks_for_a_ca_in_every_mode_that_has_one(pki: Pki, authentication: str) -> None:
+    form = listener_form(listener_fields(pki, authentication=authentication, ca_certificates=[]))
+    assert set(form.errors) == {"ca_certificates"}
+
+
+def test_listener_form_names_each_line_that_is_no_client(pki: Pki) -> None:
+    lines = "dns: client.example.com\n*.example.com\n\nip: nowhere"
+    form = listener_form(listener_fields(pki, admission="listed", allowed_clients=lines))
+    assert [sentence.partition(":")[0] for sentence in form.errors["allowed_clients"]] == ["Line 2", "Line 4"]
+
+
+def test_listener_form_counts_the_clients(pki: Pki) -> None:
+    lines = "\n".join(f"client-{number}.example.com" for number in range(201))
+    form = listener_form(listener_fields(pki, admission="listed", allowed_clients=lines))
+    assert form.errors["allowed_clients"] == ["These are 201 clients; 200 are the most for a listener."]
+
+
+def test_listener_form_says_at_most_a_few_things_about_a_list(pki: Pki) -> None:
+    form = listener_form(listener_fields(pki, admission="listed", allowed_clients="*\n" * 9))
+    assert len(form.errors["allowed_clients"]) == 6
+    assert form.errors["allowed_clients"][-1] == "4 more lines are wrong."
+
+
+def test_certificates_are_tried_against_the_list(pki: Pki, tmp_path: Path) -> None:
+    # fmt: off
+    named = make.issue(tmp_path, "named", pki.modern.ca, subject="/CN=named", extensions=(
+        *make.CLIENT_EXTENSIONS, "subjectAltName=DNS:client.example.com",
+    ))
+    # fmt: on
+    tried = named.certificate_pem + "words between" + pki.modern.client.certificate_pem
+    form = listener_form(
+        listener_fields(
+            pki, admission="listed", allowed_clients="client.example.com", tried_certificates=tried
+        )
+    )
+    assert form.is_valid(), form.errors
+    faults, (first, second) = form.admission_findings
+    assert faults == []
+    assert (first.subject, first.enters, first.sentence) == (
+        "CN=named",
+        True,
+        "enters, by the line dns: client.example.com.",
+    )
+    assert (second.enters, second.sentence) == (False, "is refused: no line is in it.")
+    for line in second.could_be:
+        again = listener_form(
+            listener_fields(pki, admission="listed", allowed_clients=line, tried_certificates=tried)
+        )
+        assert [trial.enters for trial in again.admission_findings[1]] == [False, True]
+    assert second.could_be
+
+
+@pytest.mark.parametrize(
+    "tried", ["words", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "\0"]
+)
+def test_what_is_no_certificate_cannot_be_tried(pki: Pki, tried: str) -> None:
+    fields = {"admission": "listed", "allowed_clients": "a.example.com", "tried_certificates": tried}
+    assert set(listener_form(listener_fields(pki, **fields)).errors) == {"tried_certificates"}
+
+
 def test_listener_form_refuses_a_certificate_of_the_other_type(pki: Pki) -> None:
     fields = listener_fields(pki)
-    swapped = {
+    swapped: Fields = {
         **fields,
-        "server_certificate": fields["ca_certificate"],
-        "ca_certificate": fields["server_certificate"],
+        "server_certificate": fields["ca_certificates"][0],
+        "ca_certificates": [str(fields["server_certificate"])],
     }
-    assert set(listener_form(swapped).errors) >= {"server_certificate", "ca_certificate"}
+    assert set(listener_form(swapped).errors) == {"server_certificate", "ca_certificates"}
 
 
 def test_listener_form_drops_what_http_does_not_use(pki: Pki) -> None:
     form = listener_form(listener_fields(pki, protocol="HTTP", authentication=""))
     assert form.is_valid(), form.errors
     listener = form.instance
-    assert (listener.authentication, listener.server_certificate, listener.ca_certificate) == (
-        "one-way",
-        None,
-        None,
-    )
+    assert (listener.authentication, listener.server_certificate) == ("one-way", None)
+    assert listener.chosen("ca_certificates") == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"protocol": "HTTP", "server_certificate": "999", "ca_certificates": ["x"], "has_sni": "on"},
+        {"protocol": "HTTP", "admission": "?", "security_policy": "?", "sni_matching": "?"},
+        {"authentication": "one-way", "ca_certificates": ["999"], "admission": "?"},
+        {"authentication": "optional", "admission": "listed", "allowed_clients": "*"},
+        {"redirects": "on", "redirect_to": "999"},
+        {"has_sni": "", "sni_certificates": ["999"], "sni_matching": "?"},
+        {"admission": "any", "allowed_clients": "*", "tried_certificates": "words"},
+    ],
+)
+def test_what_another_choice_hides_is_not_checked(pki: Pki, fields: Fields) -> None:
+    form = listener_form(listener_fields(pki, **fields))
+    assert form.is_valid(), form.errors
 
 
 def test_listener_form_names_the_listener_that_has_the_port(pki: Pki) -> None:
@@ -146,27 +318,142 @@ def test_listener_form_names_the_listener_that_has_the_port(pki: Pki) -> None:
     assert taken.name in form.errors["port"][0]
 
 
+def test_listener_form_names_the_program_that_has_the_port(pki: Pki) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        form = listener_form(listener_fields(pki, port=str(port)), factories.load_balancer())
+        assert "port" in form.errors
+        assert str(port) in form.errors["port"][0]
+
+
+def test_listener_form_redirects_to_https_listeners_of_its_own_load_balancer(pki: Pki) -> None:
+    server = factories.server_certificate(pki.modern.server)
+    own = factories.load_balancer()
+    target = factories.listener(own, server_certificate=server)
+    elsewhere = factories.listener(factories.load_balancer(address="127.0.0.9"), server_certificate=server)
+    plain = factories.listener(own)
+
+    def form(to: Listener) -> ListenerForm:
+        return listener_form(
+            {"name": "r", "protocol": "HTTP", "port": "8080", "redirects": "on", "redirect_to": str(to.pk)},
+            own,
+        )
+
+    assert form(target).is_valid()
+    assert [set(form(one).errors) for one in (elsewhere, plain)] == [{"redirect_to"}, {"redirect_to"}]
+    assert [option.row for option in form(target).pickers["redirect_to"].options] == [target]
+
+
 @pytest.mark.parametrize(
     ("is_https", "names"),
     [
-        (True, ["name", "authentication", "server_certificate", "ca_certificate", "description"]),
-        (False, ["name", "description"]),
+        (
+            True,
+            [
+                *("name", "authentication", "sends_ca_names", "admission", "sni_matching", "http2"),
+                *("idle_timeout", "request_timeout", "response_timeout", "description"),
+                *("server_certificate", "ca_certificates", "allowed_clients", "tried_certificates"),
+                *("has_sni", "sni_certificates", "security_policy"),
+            ],
+        ),
+        (
+            False,
+            [
+                *("name", "idle_timeout", "request_timeout", "response_timeout", "description"),
+                *("redirects", "redirect_to"),
+            ],
+        ),
     ],
 )
 def test_listener_edit_form_offers_what_can_change(pki: Pki, is_https: bool, names: list[str]) -> None:
     certificate = factories.server_certificate(pki.modern.server) if is_https else None
     row = factories.listener(server_certificate=certificate)
-    assert list(ListenerEditForm(instance=row).fields) == names
+    assert set(ListenerEditForm(instance=row).fields) == set(names)
 
 
-def test_certificate_is_told_apart_by_name_domain_and_expiry(pki: Pki) -> None:
-    modern = factories.server_certificate(pki.modern.server, "web")
-    guide = factories.server_certificate(pki.guide.server, "guide")
-    field = CertificateField(queryset=None)
-    assert field.label_from_instance(modern) == (
-        f"web · www.test.com and 2 more · expires {modern.not_after:%Y-%m-%d}"
+def test_listener_edit_form_saves_what_it_was_given_back(pki: Pki) -> None:
+    row = factories.listener(
+        server_certificate=factories.server_certificate(pki.modern.server),
+        ca_certificate=factories.ca_certificate(pki.modern.ca),
     )
-    assert field.label_from_instance(guide) == f"guide · {guide.subject} · expires {guide.not_after:%Y-%m-%d}"
+    other = factories.ca_certificate(pki.guide.ca)
+    form = ListenerEditForm(
+        posted(
+            {"name": "renamed", "authentication": "mutual", "ca_certificates": [str(other.pk)]}
+            | {"server_certificate": str(row.server_certificate_id)}
+        ),
+        instance=row,
+    )
+    assert form.is_valid(), form.errors
+    form.save()
+    row = Listener.objects.get(pk=row.pk)
+    assert (row.name, list(row.ca_certificates.all())) == ("renamed", [other])
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_open"),
+    [
+        ({}, False),
+        ({"authentication": "optional"}, True),
+        ({"http2": "on"}, True),
+        ({"idle_timeout": "61"}, True),
+        ({"security_policy": "tls-1-2"}, True),
+        ({"sends_ca_names": ""}, True),
+        ({"description": "x"}, True),
+        ({"idle_timeout": "60", "http2": "", "sends_ca_names": "on", "description": ""}, False),
+    ],
+)
+def test_advanced_settings_are_open_when_something_in_them_is_unusual(
+    pki: Pki, fields: dict[str, str], is_open: bool
+) -> None:
+    usual = {"name": "n", "protocol": "HTTPS", "port": "1", "authentication": "mutual"}
+    form = untouched({**usual, **fields})
+    assert form.opens_advanced is is_open
+
+
+def test_picker_shows_what_is_chosen_first_and_fifty_more() -> None:
+    factories.listing_certificates(70)
+    last = Certificate.objects.filter(type="server").order_by("-name").first()
+    assert last is not None
+    form = untouched({"server_certificate": str(last.pk)})
+    picker = form.pickers["server_certificate"]
+    assert picker.options[0].row == last
+    assert len(picker.options) == 51
+    assert picker.has_more
+    assert [option.is_chosen for option in picker.options].count(True) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("host-000007", 1), ("HOST-000007", 1), ("row-000003", 1), ("zz", 0)]
+)
+def test_picker_finds_by_name_and_domain(text: str, found: int) -> None:
+    factories.listing_certificates(9)
+    form = untouched({"search-server_certificate": text})
+    picker = form.pickers["server_certificate"]
+    assert (len(picker.options), picker.finds_nothing) == (found, found == 0)
+
+
+def test_sni_picker_offers_certificates_with_a_name_alone() -> None:
+    named = factories.listing_certificate(server_names="a.example.com")
+    factories.listing_certificate(server_names="", domain_names="")
+    assert [option.row for option in untouched({}).pickers["sni_certificates"].options] == [named]
+
+
+def test_certificate_is_told_apart_by_domains_and_key(pki: Pki) -> None:
+    rows = [
+        factories.server_certificate(pki.modern.server, "web"),
+        factories.ca_certificate(pki.guide.ca, "guide"),
+        factories.listing_certificate(server_names="a.test,b.test,c.test,d.test"),
+    ]
+    source = CertificateSource(Certificate.Type.SERVER)
+    details = [source.option(row, False).detail for row in rows]
+    assert details == [
+        "www.test.com · ECDSA P-256",
+        f"{rows[1].subject} · RSA 2048",
+        "a.test, b.test and 2 more · RSA 2048",
+    ]
 
 
 def test_backend_servers_pass_over_blank_rows() -> None:

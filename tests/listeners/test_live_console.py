@@ -44,8 +44,8 @@ def test_envoy_is_independent_of_its_console(console: LiveConsole) -> None:
     """A session of its own, and neither a pipe nor a terminal that could close."""
     envoy = psutil.Process(console.envoy_pid())
     standard = [os.readlink(f"/proc/{envoy.pid}/fd/{number}") for number in range(3)]
-    log = str(console.data / "log" / "envoy.log")
-    assert (os.getsid(envoy.pid), standard) == (envoy.pid, ["/dev/null", log, log])
+    logs = [str(console.data / "log" / name) for name in ("backend-health.log", "envoy.log")]
+    assert (os.getsid(envoy.pid), standard) == (envoy.pid, ["/dev/null", *logs])
 
 
 def test_private_key_leaves_no_trace(

@@ -9,13 +9,13 @@ from django.utils import timezone
 
 from console.models import ConfigurationRevision
 from listeners.models import (
-    DRAFT_LIFETIME,
     BackendServer,
     BackendServerGroup,
     Listener,
     ListenerDraft,
     LoadBalancer,
 )
+from listeners.models.listener_draft import DRAFT_LIFETIME
 from tests import factories
 from tests.conftest import Pki
 
@@ -121,7 +121,7 @@ def test_open_stores_nothing_when_one_part_is_refused(
 
 def test_open_refuses_a_listener_without_servers() -> None:
     row = Listener(load_balancer=factories.load_balancer(), name="empty", protocol="HTTP", port=8080)
-    with pytest.raises(ValidationError, match="at least one backend server"):
+    with pytest.raises(ValidationError, match="Requests need backend servers"):
         Listener.objects.open(row, [])
 
 
@@ -151,7 +151,7 @@ def test_listener_takes_its_group_along_when_deleted() -> None:
     ("protocol", "authentication", "missing"),
     [
         ("HTTPS", "one-way", {"server_certificate"}),
-        ("HTTPS", "mutual", {"server_certificate", "ca_certificate"}),
+        ("HTTPS", "mutual", {"server_certificate", "ca_certificates"}),
     ],
 )
 def test_listener_refuses_https_without_certificates(
@@ -168,25 +168,28 @@ def test_listener_refuses_a_certificate_of_the_other_type(pki: Pki) -> None:
     ca = factories.ca_certificate(pki.modern.ca)
     with pytest.raises(ValidationError) as refusal:
         factories.listener(server_certificate=ca, ca_certificate=server)
-    assert set(refusal.value.message_dict) == {"server_certificate", "ca_certificate"}
+    assert set(refusal.value.message_dict) == {"server_certificate", "ca_certificates"}
 
 
-def test_database_refuses_mutual_authentication_without_a_ca(pki: Pki) -> None:
-    server = factories.server_certificate(pki.modern.server)
-    row = factories.listener(
-        server_certificate=server, ca_certificate=factories.ca_certificate(pki.modern.ca)
-    )
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Listener.objects.filter(pk=row.pk).update(ca_certificate=None)
+def test_database_refuses_https_without_a_certificate(pki: Pki) -> None:
+    row = factories.listener(server_certificate=factories.server_certificate(pki.modern.server))
     with pytest.raises(IntegrityError), transaction.atomic():
         Listener.objects.filter(pk=row.pk).update(server_certificate=None)
 
 
 def test_draft_proposes_a_name_and_the_usual_port() -> None:
     draft = ListenerDraft.objects.begin(factories.load_balancer(), factories.user())
-    fields = draft.fields("configure")
+    fields = draft.fields("configure").dict()
     assert fields.pop("name").startswith("listener-")
     assert fields == {"protocol": "HTTPS", "port": "443", "authentication": "one-way"}
+    routing = draft.fields("routing").dict()
+    assert routing.pop("group_name").startswith("server_group-")
+    assert routing == {"group": "new"}
+
+
+def test_draft_of_before_keeps_its_certificate() -> None:
+    draft = ListenerDraft(steps={"configure": {"name": "old", "ca_certificate": "7"}})
+    assert dict(draft.fields("configure").lists()) == {"name": ["old"], "ca_certificates": ["7"]}
 
 
 def test_drafts_go_when_nobody_came_back_to_them() -> None:

@@ -100,7 +100,8 @@ def test_modern_set_checks_the_server_too(pki: Pki) -> None:
     )
     assert without.text == "curl --cacert ca.crt https://127.0.0.1:8443/ -I"
     assert (
-        f"ca.crt is the content of the CA certificate {row.ca_certificate}." in with_certificate.expectation
+        f"ca.crt is the content of the CA certificate {row.chosen_ca_certificates[0]}."
+        in with_certificate.expectation
     )
 
 
@@ -152,6 +153,65 @@ def test_names_from_certificates_are_data(tmp_path: Path, pki: Pki) -> None:
         *("curl", "--cacert", "ca.crt", "--resolve", "www.wild.test:8443:127.0.0.2"),
         *("https://www.wild.test:8443/", "-I"),
     ]
+
+
+def commands(row: Listener) -> dict[str, str]:
+    return {command.title: command.expectation for command in proof_commands(row, "127.0.0.1")}
+
+
+@pytest.mark.parametrize(
+    ("authentication", "with_certificate", "without"),
+    [
+        ("mutual", "from the backend server.", "Expected: refused."),
+        (
+            "optional",
+            "Clientverify: SUCCESS. A certificate that does not verify is refused.",
+            "Clientverify: NONE.",
+        ),
+        ("unverified", "Clientverify: SUCCESS, or FAILED when", "Clientverify: NONE."),
+    ],
+)
+def test_each_way_to_authenticate_says_what_its_commands_show(
+    authentication: str, with_certificate: str, without: str, pki: Pki
+) -> None:
+    row = listener(pki.modern.server, pki.modern.ca)
+    row.authentication = authentication
+    found = commands(row)
+    assert list(found) == ["With a client certificate", "Without a client certificate"]
+    assert with_certificate in found["With a client certificate"]
+    assert without in found["Without a client certificate"]
+
+
+def test_several_cas_and_a_list_are_said_and_the_one_that_vouches_is_named(pki: Pki) -> None:
+    row = listener(pki.modern.server, pki.modern.ca)
+    (vouching,), other = row.chosen_ca_certificates, factories.ca_certificate(pki.guide.ca, name="other")
+    row.choose(ca_certificates=[other, vouching])
+    row.admission = Listener.Admission.LISTED
+    text = commands(row)["With a client certificate"]
+    assert (
+        f"client.crt comes from one of these CA certificates: other, {vouching}. It is one of those on"
+        in text
+    )
+    assert f"ca.crt is the content of the CA certificate {vouching}." in text
+
+
+def test_name_of_an_sni_certificate_is_listed_and_not_used_for_the_other(pki: Pki) -> None:
+    row = listener(pki.modern.server, pki.modern.ca, address="127.0.0.2")
+    assert "www.test.com" in texts(row)[0]
+    row.choose(sni_certificates=[factories.server_certificate(pki.guide.server)])
+    assert "www.test.com" not in texts(row)[0]
+    text = commands(row)["With a client certificate"]
+    assert "Clients that ask for one of these names are shown its SNI certificate: www.test.com." in text
+
+
+def test_redirect_says_where_it_leads(pki: Pki) -> None:
+    target = listener(pki.modern.server)
+    row = listener(port=8080)
+    row.redirect_to, row.backend_server_group = target, None
+    assert (
+        "301 Moved Permanently, and a Location with the same host and path, https:// and port 8443."
+        in (commands(row)["Ask the listener"])
+    )
 
 
 # Pasted into a shell

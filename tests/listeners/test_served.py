@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from listeners import served
-from listeners.served import HandshakeError, served_fingerprint
+from listeners.dataplane import handshake
+from listeners.dataplane.handshake import HandshakeError, served_fingerprint
 from tests.backend import Backend
 from tests.conftest import Pki
 from tests.envoy_lab import EnvoyLab, configuration, https
@@ -90,7 +90,7 @@ def test_nothing_listens() -> None:
 
 
 def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(served, "TIMEOUT", 0.2)
+    monkeypatch.setattr(handshake, "TIMEOUT", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(HandshakeError, match=r"0\.2 seconds"):
@@ -160,8 +160,8 @@ def test_page_has_a_constant_number_of_queries(
     certificate = server_certificate(pki.modern.server)
     for _ in range(3):
         listener(server_certificate=certificate, port=free_port())
-    # Session, user, certificate, listeners, their backend servers.
-    with django_assert_num_queries(5):
+    # Session, user, certificate, listeners, their backend servers, CA and SNI certificates.
+    with django_assert_num_queries(7):
         browser.get(reverse("certificate_served", args=[certificate.pk]))
 
 

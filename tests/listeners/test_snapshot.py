@@ -1,13 +1,19 @@
 """From rows to specs: what is asked for, at what cost, and that damaged rows never open anything (F1)."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from certificates.models import Certificate
-from console.models import ConfigurationRevision
+from console.models import ConfigurationRevision, RevisedModel
 from listeners import snapshot
-from listeners.models import Listener
+from listeners.models import Listener, LoadBalancer, TlsSecurityPolicy
+from listeners.tls_policies import TLS_1_3_SUITES
 from tests import factories
 from tests.backend import Backend
 from tests.conftest import Pki
@@ -49,10 +55,10 @@ DAMAGES = {
 def test_damaged_ca_certificate_opens_nothing(lab: EnvoyLab, backend: Backend, pki: Pki, damage: str) -> None:
     """Applied to what runs, and then to an Envoy and a control plane that start with it."""
     row = mutual_listener(pki, backend)
+    [ca] = row.chosen("ca_certificates")
     lab.apply(snapshot.configuration())
     eventually(lambda: statuses(row, pki) == (0, 200), "the listener works")
-    content = Certificate.objects.get(pk=row.ca_certificate_id).content
-    Certificate.objects.filter(pk=row.ca_certificate_id).update(content=DAMAGES[damage](content))
+    Certificate.objects.filter(pk=ca.pk).update(content=DAMAGES[damage](ca.content))
 
     damaged = snapshot.configuration()
     lab.apply(damaged)
@@ -65,7 +71,7 @@ def test_damaged_ca_certificate_opens_nothing(lab: EnvoyLab, backend: Backend, p
     eventually(lambda: lab.is_connected(), "Envoy is back")
     restarted = statuses(row, pki)
 
-    assert f"CA certificate {row.ca_certificate_id} cannot be read" in damaged.problems[row.pk]
+    assert f"CA certificate {ca.pk} cannot be read" in damaged.problems[row.pk]
     assert (running, restarted) == ((0, 200), (0, 0))
 
 
@@ -93,17 +99,111 @@ def test_private_key_sealed_by_a_lost_master_key_is_a_problem_of_its_listeners_a
 def test_number_of_queries_does_not_grow(pki: Pki) -> None:
     server, ca = factories.server_certificate(pki.modern.server), factories.ca_certificate(pki.modern.ca)
 
-    def queries() -> int:
+    def queries(asked: list[int] | None) -> int:
         with CaptureQueriesContext(connection) as captured:
-            snapshot.configuration()
+            snapshot.configuration(asked)
         return len(captured)
 
-    factories.listener(server_certificate=server, ca_certificate=ca)
-    one = queries()
+    first = factories.listener(server_certificate=server, ca_certificate=ca)
+    one = queries(None)
     for _ in range(5):
         factories.listener(server_certificate=server, ca_certificate=ca)
 
-    assert queries() == one == 4
+    assert (queries(None), queries([first.pk])) == (one, one)
+    assert one == 6
+
+
+def test_configuration_of_some_holds_them_and_what_they_use(pki: Pki) -> None:
+    """Whoever is asked for and is not in it is not to be served: deleted, disabled or never there."""
+    used, other = (factories.server_certificate(pki.modern.server, name) for name in ("used", "other"))
+    asked = factories.listener(server_certificate=used)
+    broken = factories.listener(server_certificate=factories.server_certificate(pki.guide.server))
+    factories.listener(server_certificate=other)
+    off = factories.listener(server_certificate=other, is_enabled=False)
+    closed = factories.listener(server_certificate=other)
+    LoadBalancer.objects.filter(pk=closed.load_balancer_id).update(is_enabled=False)
+    Certificate.objects.filter(pk=broken.server_certificate_id).update(sealed_private_key="v1.0000.AAAA")
+
+    found = snapshot.configuration([asked.pk, broken.pk, off.pk, closed.pk, 10**6])
+
+    assert [one.id for one in found.listeners] == [asked.pk]
+    assert list(found.problems) == [broken.pk]
+    assert list(found.server_certificates) == [used.pk]
+
+
+@dataclass(frozen=True)
+class Web:
+    """Listeners that depend on things in every way, and one that depends on nothing of theirs."""
+
+    whole: Listener
+    redirecting: Listener
+    neighbor: Listener
+    stranger: Listener
+
+
+@pytest.fixture
+def web(pki: Pki) -> Web:
+    """`neighbor` shares the load balancer of `whole`, and its backend server group."""
+    policy = TlsSecurityPolicy.objects.create(name="own", versions=["TLSv1.3"], suites=TLS_1_3_SUITES[:1])
+    whole = factories.listener(
+        server_certificate=factories.server_certificate(pki.modern.server),
+        ca_certificate=factories.ca_certificate(pki.modern.ca),
+    )
+    whole.custom_tls_policy = policy
+    whole.choose(sni_certificates=[factories.server_certificate(pki.guide.server)]).save()
+    redirecting = factories.listener(on=whole.load_balancer)
+    redirecting.redirect_to, redirecting.backend_server_group = whole, None
+    redirecting.save()
+    neighbor = factories.listener(on=whole.load_balancer)
+    neighbor.backend_server_group = whole.backend_server_group
+    neighbor.save()
+    return Web(whole, redirecting, neighbor, factories.listener())
+
+
+# What is written, and whom that may change.
+CHANGES: dict[str, tuple[Callable[[Web], Any], set[str]]] = {
+    "listener": (lambda web: web.neighbor.save(), {"neighbor"}),
+    "target of a redirect": (lambda web: web.whole.save(), {"whole", "redirecting"}),
+    "deleted listener": (lambda web: web.neighbor.delete(), {"neighbor"}),
+    "load balancer": (lambda web: web.whole.load_balancer.save(), {"whole", "redirecting", "neighbor"}),
+    "backend server": (
+        lambda web: web.neighbor.backend_server_group.servers.get().save(),
+        {"whole", "neighbor"},
+    ),
+    "certificate": (lambda web: web.whole.server_certificate.save(), {"whole"}),
+    "CA": (lambda web: web.whole.ca_certificates.get().save(), {"whole"}),
+    "SNI certificate": (lambda web: web.whole.sni_certificates.get().save(), {"whole"}),
+    "TLS policy": (lambda web: web.whole.custom_tls_policy.save(), {"whole"}),
+    "unused certificate": (lambda web: factories.listing_certificate(), set()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_change_concerns_the_listeners_that_depend_on_it(web: Web, change: str) -> None:
+    ids = {field.name: getattr(web, field.name).pk for field in fields(web)}
+    before = snapshot.changes(None)
+    assert before
+    act, expected = CHANGES[change]
+    act(web)
+
+    found = snapshot.changes(before.position)
+
+    assert found
+    assert found.listeners == {ids[name] for name in expected}
+    assert snapshot.changes(found.position) is None
+
+
+def test_every_relation_of_a_listener_is_a_dependency() -> None:
+    """A new one is not forgotten: the data plane learns of changes through it."""
+    followed = {relation for relations in snapshot.DEPENDENCIES.values() for relation in relations}
+    revised = {
+        field.name
+        for field in Listener._meta.get_fields()
+        if not field.auto_created and field.is_relation and issubclass(field.related_model, RevisedModel)
+    }
+    assert followed == revised | {"pk"}
+    kinds = {model.noted_kind() for model in apps.get_models() if issubclass(model, RevisedModel)}
+    assert kinds == snapshot.DEPENDENCIES.keys()
 
 
 @pytest.mark.parametrize("change", ["save", "update", "delete", "bulk_create", "certificate", "server"])

@@ -1,17 +1,26 @@
 """What pages say of the data plane when it is away, and the configuration that they show."""
 
 import json
+import re
 from typing import Any
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
+from pytest_django import DjangoAssertNumQueries, Settings
 
+from listeners.freshness import Patience, control_plane_limit, refresh_milliseconds
 from listeners.models import Listener
-from listeners.status import State, backend_health, leftovers, listener_states, rendered_configuration
+from listeners.rendered import rendered_configuration
+from listeners.status import ListenerState, State, leftovers, observation
 from tests import factories
 from tests.conftest import Pki
+from tests.console_client import words
+
+pytestmark = pytest.mark.django_db
 
 
 def keys(value: Any) -> Any:
@@ -22,7 +31,7 @@ def keys(value: Any) -> Any:
 
 
 @pytest.fixture
-def mutual_listener(pki: Pki, db: None) -> Listener:
+def mutual_listener(pki: Pki) -> Listener:
     return factories.listener(
         server_certificate=factories.server_certificate(pki.modern.server, name="server"),
         ca_certificate=factories.ca_certificate(pki.modern.ca, name="ca"),
@@ -32,6 +41,7 @@ def mutual_listener(pki: Pki, db: None) -> Listener:
 def test_configuration_names_certificates_and_holds_none(mutual_listener: Listener, pki: Pki) -> None:
     text = rendered_configuration(mutual_listener)
     secrets = json.loads(text)["secrets"]
+    del secrets[1]["validation_context"]["max_verify_depth"]
     assert secrets == [
         {
             "name": f"certificate-{mutual_listener.server_certificate_id}",
@@ -41,8 +51,8 @@ def test_configuration_names_certificates_and_holds_none(mutual_listener: Listen
             },
         },
         {
-            "name": f"ca-{mutual_listener.ca_certificate_id}",
-            "validation_context": {"trusted_ca": "[CA certificate ca]"},
+            "name": f"ca-{mutual_listener.chosen_ca_certificates[0].pk}",
+            "validation_context": {"trusted_ca": ["[CA certificate ca]"]},
         },
     ]
     assert "-----BEGIN" not in text
@@ -56,8 +66,9 @@ class RenderedConfiguration(TestCase):
         listener = self.listener
         listener.name = listener.description = listener.load_balancer.name = name
         assert listener.server_certificate is not None
-        assert listener.ca_certificate is not None
-        listener.server_certificate.name, listener.ca_certificate.name = server, ca
+        (authority,) = listener.chosen_ca_certificates
+        listener.server_certificate.name, authority.name = server, ca
+        listener.choose(ca_certificates=[authority])
         shown = json.loads(rendered_configuration(listener))
         assert keys(shown) == self.shape
         key = shown["secrets"][0]["tls_certificate"]["private_key"]
@@ -69,20 +80,75 @@ class RenderedConfiguration(TestCase):
         self.shape = keys(json.loads(rendered_configuration(mutual_listener)))
 
 
-def test_listener_that_may_not_be_served_is_rejected_and_shown_without_configuration(
-    mutual_listener: Listener,
-) -> None:
-    mutual_listener.ca_certificate = None
-    state = listener_states([mutual_listener])[mutual_listener.pk]
-    assert (state.state, "no CA certificate" in state.sentence) == (State.REJECTED, True)
+def state_of(listener: Listener) -> ListenerState:
+    return observation([listener], Patience.begun()).states[listener.pk]
+
+
+def test_listener_that_may_not_be_served_is_shown_without_configuration(mutual_listener: Listener) -> None:
+    mutual_listener.choose(ca_certificates=[])
     assert rendered_configuration(mutual_listener) == ""
 
 
 def test_nothing_runs_while_envoy_is_away(mutual_listener: Listener) -> None:
-    states = listener_states([mutual_listener])
-    health = backend_health(mutual_listener)
-    assert (states[mutual_listener.pk].state, [one.word for one in health.values()], leftovers()) == (
-        State.STOPPED,
-        ["Unknown"],
-        (),
+    """Nor is a listener called disabled as long as Envoy has not been heard of it."""
+    open_one = state_of(mutual_listener)
+    mutual_listener.is_enabled = False
+    closed_one = state_of(mutual_listener)
+    assert (open_one.state, closed_one.state) == (State.SILENT, State.SILENT)
+    assert (open_one.is_served, leftovers(Patience.begun())) == (None, ())
+
+
+@pytest.mark.parametrize("bound", [1, 3, 60])
+def test_waiting_and_asking_stay_within_the_bound(bound: int, settings: Settings) -> None:
+    settings.ELB_STATUS_SECONDS = bound
+    patience = Patience.begun()
+    assert control_plane_limit() <= patience.left
+    assert refresh_milliseconds() / 1000 + patience.left <= bound * 0.75
+
+
+def test_page_asks_as_often_as_the_bound_wants(
+    signed_in: Client, settings: Settings, mutual_listener: Listener
+) -> None:
+    settings.ELB_STATUS_SECONDS = 8
+    for page in (mutual_listener, mutual_listener.load_balancer):
+        text = signed_in.get(page.get_absolute_url()).content.decode()
+        assert 'hx-trigger="every 2000ms"' in text
+        assert 'data-fresh="8"' in text
+
+
+def test_table_has_pages_that_refresh_as_themselves(signed_in: Client) -> None:
+    balancer = factories.load_balancer()
+    rows = [factories.listener(balancer, 20_000 + number) for number in range(52)]
+
+    def ports(url: str, **query: str) -> list[int]:
+        found = re.findall(r"HTTP/(\d+)", words(signed_in.get(url, query).content.decode()))
+        return [int(port) for port in found]
+
+    page = balancer.get_absolute_url()
+    fragment = reverse("load_balancer_listeners", args=[balancer.pk])
+    assert ports(page) == [row.port for row in rows[:50]]
+    assert ports(page, page="2") == ports(fragment, page="2") == [20_050, 20_051]
+    assert ports(page, page="no number") == ports(page)
+    assert (
+        "page=2" in signed_in.get(page, {"page": "2"}).content.decode().partition('id="listeners"')[2][:200]
     )
+    assert "Listeners 51 to 52 of 52" in words(signed_in.get(page, {"page": "2"}).content.decode())
+
+
+@pytest.mark.parametrize("name", ["load_balancer_detail", "load_balancer_listeners", "listener_status"])
+def test_pages_cost_the_same_however_many_listeners_there_are(
+    name: str, signed_in: Client, pki: Pki, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    server = factories.server_certificate(pki.modern.server)
+    ca = factories.ca_certificate(pki.modern.ca)
+    balancer = factories.load_balancer()
+    counts = []
+    for _ in range(2):
+        for _ in range(4):
+            row = factories.listener(balancer, server_certificate=server, ca_certificate=ca)
+            factories.listener()
+        url = reverse(name, args=[row.pk if name == "listener_status" else balancer.pk])
+        with django_assert_max_num_queries(14) as captured:
+            signed_in.get(url)
+        counts.append(len(captured))
+    assert counts[0] == counts[1]

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -11,14 +11,14 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, close_old_connections
 
 from certificates.models import KeyDraft
-from console.models import ConfigurationRevision
+from console.waking import wake_socket
 from listeners import snapshot
 from listeners.dataplane.binary import BinaryError, envoy_binary
 from listeners.dataplane.control_plane import ControlPlane, RemoteListener
 from listeners.dataplane.preflight import Preflight
 from listeners.dataplane.supervisor import leash
 from listeners.deployment import control_plane_socket
-from listeners.spec import ConfigurationSpec
+from listeners.spec import ChangesSpec, ConfigurationSpec
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +33,28 @@ class Command(BaseCommand):
             preflight = Preflight(envoy_binary(settings.ELB_ENVOY_BINARY))
         except BinaryError as error:
             raise CommandError(str(error)) from error
-        asyncio.run(_serve(preflight.refusals))
+        asyncio.run(_serve(Database(preflight)))
 
 
-async def _serve(refusals: Callable[[ConfigurationSpec], Mapping[int, str]]) -> None:
-    control_plane = ControlPlane(_revision, snapshot.configuration, refusals, settings.ELB_NODE_ID)
-    serving = asyncio.create_task(control_plane.serve(control_plane_socket(), _remote_listener()))
+class Database:
+    """The rows as the control plane's source; what they make is checked by the pre-flight."""
+
+    def __init__(self, preflight: Preflight) -> None:
+        self.refusals = preflight.refusals
+
+    def changes(self, since: int | None) -> ChangesSpec | None:
+        close_old_connections()
+        return snapshot.changes(since)
+
+    def configuration(self, asked: Collection[int] | None) -> ConfigurationSpec:
+        return snapshot.configuration(asked)
+
+
+async def _serve(source: Database) -> None:
+    control_plane = ControlPlane(source, settings.ELB_NODE_ID)
+    serving = asyncio.create_task(
+        control_plane.serve(control_plane_socket(), _remote_listener(), wake_socket())
+    )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, serving.cancel)
@@ -65,11 +81,6 @@ async def _purge_key_drafts() -> None:
 def _expire_key_drafts() -> None:
     close_old_connections()
     KeyDraft.objects.expire()
-
-
-def _revision() -> int:
-    close_old_connections()
-    return ConfigurationRevision.objects.number()
 
 
 def _remote_listener() -> RemoteListener | None:

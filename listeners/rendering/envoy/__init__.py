@@ -1,15 +1,11 @@
 """Envoy as a target: protobuf messages built from specs, and the xDS resources made of them."""
 
-from listeners.rendering.envoy.messages import (
-    ADS,
-    cluster_message,
-    endpoints_message,
-    group_name,
-    listener_message,
-    listener_name,
-    server_certificate_name,
-    trust_name,
-)
+from listeners.rendering.envoy.backends import cluster_message, endpoints_message
+from listeners.rendering.envoy.changes import keeps_connections
+from listeners.rendering.envoy.client_authentication import trust_name
+from listeners.rendering.envoy.listener import listener_message
+from listeners.rendering.envoy.names import group_name, listener_name, server_certificate_name
+from listeners.rendering.envoy.packing import ADS
 from listeners.rendering.envoy.resources import (
     CLUSTER,
     ENDPOINTS,
@@ -26,6 +22,7 @@ from listeners.rendering.envoy.resources import (
     server_certificate_resource,
     trust_resource,
 )
+from listeners.rendering.envoy.runtime import runtime
 
 __all__ = [
     "ADS",
@@ -40,11 +37,13 @@ __all__ = [
     "content_version",
     "endpoints_message",
     "group_name",
+    "keeps_connections",
     "listener_message",
     "listener_name",
     "listener_resources",
     "plain",
     "resources",
+    "runtime",
     "secret_keys",
     "server_certificate_name",
     "server_certificate_resource",

@@ -8,18 +8,18 @@ from typing import Any as AnyValue
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from google.protobuf.any_pb2 import Any
+from google.protobuf.descriptor_pool import Default
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
-from listeners.rendering.envoy import messages
-from listeners.rendering.envoy.messages import (
-    ADS,
-    group_name,
-    listener_name,
-    packed,
-    server_certificate_name,
-    trust_name,
-)
+from listeners.rendering.envoy.backends import cluster_message, endpoints_message
+from listeners.rendering.envoy.client_authentication import trust_message, trust_name
+from listeners.rendering.envoy.listener import listener_message
+from listeners.rendering.envoy.names import group_name, listener_name, server_certificate_name
+from listeners.rendering.envoy.packing import ADS, packed
+from listeners.rendering.envoy.runtime import runtime
+from listeners.rendering.envoy.tls import server_certificate_message
 from listeners.spec import (
     BackendServerGroupSpec,
     CaBundleSpec,
@@ -76,7 +76,7 @@ def resources(configuration: ConfigurationSpec) -> tuple[Resource, ...]:
 @lru_cache(maxsize=20_000)
 def listener_resources(spec: ListenerSpec) -> tuple[Resource, ...]:
     """The listener first, then its cluster and its endpoints: all that a listener is but for the secrets."""
-    body = packed(messages.listener_message(spec, ADS))
+    body = packed(listener_message(spec, ADS))
     parts = _group_resources(spec.group) if spec.group else ()
     needs = frozenset((*(part.key for part in parts), *secret_keys(spec.tls)))
     name, socket = listener_name(spec.id), (spec.address, spec.port)
@@ -86,8 +86,8 @@ def listener_resources(spec: ListenerSpec) -> tuple[Resource, ...]:
 def _group_resources(group: BackendServerGroupSpec) -> tuple[Resource, Resource]:
     name = group_name(group.id)
     return (
-        _resource(CLUSTER, name, packed(messages.cluster_message(group))),
-        _resource(ENDPOINTS, name, packed(messages.endpoints_message(group))),
+        _resource(CLUSTER, name, packed(cluster_message(group))),
+        _resource(ENDPOINTS, name, packed(endpoints_message(group))),
     )
 
 
@@ -106,36 +106,36 @@ def clients(listeners: Iterable[ListenerSpec]) -> list[ClientAuthenticationSpec]
 
 
 def server_certificate_resource(spec: ServerCertificateSpec) -> Resource:
-    body = packed(messages.server_certificate_message(spec))
+    body = packed(server_certificate_message(spec))
     return Resource(SECRET, server_certificate_name(spec.id), spec.version, body)
 
 
 def trust_resource(client: ClientAuthenticationSpec, bundles: Mapping[int, CaBundleSpec]) -> Resource:
     """`bundles` by id; those that `client` names are there."""
-    return _resource(SECRET, trust_name(client), packed(messages.trust_message(client, bundles)))
+    return _resource(SECRET, trust_name(client), packed(trust_message(client, bundles)))
 
 
 def bootstrap_for_validation(
     listeners: tuple[ListenerSpec, ...], configuration: ConfigurationSpec
 ) -> Bootstrap:
     """A bootstrap whose static resources are these listeners with all they need, secrets included."""
-    bootstrap = Bootstrap()
+    bootstrap = Bootstrap(layered_runtime=runtime())
     bootstrap.node.id = bootstrap.node.cluster = "preflight"
     static = bootstrap.static_resources
     groups = {spec.group.id: spec.group for spec in listeners if spec.group}
     wanted = {key for spec in listeners for key in secret_keys(spec.tls)}
-    static.listeners.extend(messages.listener_message(spec, None) for spec in listeners)
+    static.listeners.extend(listener_message(spec, None) for spec in listeners)
     for group in groups.values():
-        cluster = messages.cluster_message(group)
+        cluster = cluster_message(group)
         cluster.ClearField("eds_cluster_config")
         cluster.type = Cluster.STATIC
-        cluster.load_assignment.CopyFrom(messages.endpoints_message(group))
+        cluster.load_assignment.CopyFrom(endpoints_message(group))
         static.clusters.append(cluster)
     for certificate in configuration.server_certificates.values():
         if (SECRET, server_certificate_name(certificate.id)) in wanted:
-            static.secrets.append(messages.server_certificate_message(certificate))
+            static.secrets.append(server_certificate_message(certificate))
     for client in clients(listeners):
-        static.secrets.append(messages.trust_message(client, configuration.ca_bundles))
+        static.secrets.append(trust_message(client, configuration.ca_bundles))
     return bootstrap
 
 
@@ -146,7 +146,30 @@ def plain(message: Message) -> dict[str, AnyValue]:
 
 def content_version(body: dict[str, AnyValue]) -> str:
     """The version of a listener that Envoy shows, as JSON with its "@type"."""
-    return digest(ParseDict(body, Any()).value)
+    return digest(_ordered(ParseDict(body, Any())).value)
+
+
+def _ordered(content: Any) -> Any:
+    """With the keys of maps in order at every depth, as `packed` writes them and JSON's reader does not."""
+    message = GetMessageClass(Default().FindMessageTypeByName(content.TypeName()))()
+    content.Unpack(message)
+    _order(message)
+    return packed(message)
+
+
+def _order(message: Message) -> None:
+    for part, value in message.ListFields():
+        if part.message_type is None:
+            continue
+        if part.message_type.GetOptions().map_entry:
+            inners = value.values() if part.message_type.fields_by_name["value"].message_type else ()
+        else:
+            inners = value if part.is_repeated else [value]
+        for inner in inners:
+            if isinstance(inner, Any):
+                inner.CopyFrom(_ordered(inner))
+            else:
+                _order(inner)
 
 
 def _resource(type_url: str, name: str, body: Any) -> Resource:

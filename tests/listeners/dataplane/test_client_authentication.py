@@ -3,27 +3,51 @@
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import DownstreamTlsContext
 
+from listeners.admission import entry_from_line
 from listeners.dataplane.binary import envoy_binary
 from listeners.rendering import envoy as rendering
-from listeners.rendering.envoy import messages
-from listeners.spec import CaBundleSpec, ConfigurationSpec, SpecError
+from listeners.rendering.envoy import client_authentication, tls
+from listeners.spec import (
+    CaBundleSpec,
+    ClientAuthenticationSpec,
+    ClientDemand,
+    ConfigurationSpec,
+    ListenerSpec,
+    SpecError,
+)
 from tests.backend import Backend
 from tests.conftest import Pki
 from tests.curl import curl
 from tests.envoy_lab import EnvoyLab, configuration, envoy_lab, https
-from tests.pki import KeyPair, expired_client, foreign_client, server_usage_client, short_lived_client
+from tests.pki import (
+    CLIENT_EXTENSIONS,
+    KeyPair,
+    expired_client,
+    foreign_client,
+    issue,
+    server_usage_client,
+    short_lived_client,
+)
 from tests.ports import free_port
 from tests.s_client import s_client
+from tests.tls_client import TlsClient
 from tests.waiting import eventually
 
 VERSIONS = ("tls1_2", "tls1_3")
+# The package has a function of this name.
+RESOURCES = import_module("listeners.rendering.envoy.resources")
 
 
 def status(port: int, client: KeyPair | None = None, *options: str) -> int:
@@ -79,35 +103,149 @@ def test_ca_bundle_without_a_certificate_cannot_be_expressed(content: str) -> No
         CaBundleSpec(1, content)
 
 
-@pytest.mark.parametrize("trusted", ["nothing", "missing"])
-def test_guard_refuses_everyone_when_envoy_has_no_ca(
-    lab: EnvoyLab, backend: Backend, pki: Pki, monkeypatch: pytest.MonkeyPatch, trusted: str
+def asking(listener: ListenerSpec, demand: ClientDemand) -> ListenerSpec:
+    assert listener.tls
+    return replace(listener, tls=replace(listener.tls, client=ClientAuthenticationSpec((2,), demand)))
+
+
+def listing(line: str) -> ClientAuthenticationSpec:
+    return ClientAuthenticationSpec((2,), allowed=(entry_from_line(line),))
+
+
+def told(listener: ListenerSpec, client: KeyPair | None) -> str:
+    return TlsClient(client=client).ask(listener.port).verdict
+
+
+WAYS = {
+    **{demand.value: ClientAuthenticationSpec((2,), demand) for demand in ClientDemand},
+    # Whom these name is the client that knocks.
+    "listed by subject": listing("subject: CN=client,O=ELB"),
+    "listed by DNS name": listing("dns: client.test.com"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("trusted", ["nothing", "missing", "anything"])
+def test_nobody_is_verified_when_envoy_has_no_ca(
+    lab: EnvoyLab,
+    backend: Backend,
+    pki: Pki,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    trusted: str,
+    way: str,
 ) -> None:
-    """Without the guard Envoy answers 200 here to a client with no certificate at all."""
-    listener = https(3, free_port(), backend.port, ca=2)
-    wanted = configuration(listener, server=pki.modern.server, cas={2: pki.modern.ca})
-    if trusted == "nothing":
-        empty = messages.Secret(name="ca-2")
-        empty.validation_context.SetInParent()
-        monkeypatch.setattr(messages, "ca_bundle_message", lambda spec: empty)
-        monkeypatch.setattr(CaBundleSpec, "version", property(lambda self: "broken"))
+    """Without the guard Envoy answers 200 on a mutual listener to a client with no certificate at all."""
+    client = WAYS[way]
+    listener = https(3, free_port(), backend.port)
+    assert listener.tls
+    listener = replace(listener, tls=replace(listener.tls, client=client))
+    names = [*CLIENT_EXTENSIONS, "subjectAltName=DNS:client.test.com"]
+    known = issue(tmp_path, "known", pki.modern.ca, subject="/O=ELB/CN=client", extensions=names)
+    if trusted != "missing":
+
+        def without_ca(client: ClientAuthenticationSpec, bundles: object) -> Secret:
+            secret = Secret(name=client_authentication.trust_name(client))
+            context = secret.validation_context
+            context.SetInParent()
+            if trusted == "anything":
+                context.trusted_ca.inline_string = pki.guide.ca.certificate_pem
+                context.trust_chain_verification = context.ACCEPT_UNTRUSTED
+            return secret
+
+        monkeypatch.setattr(RESOURCES, "trust_message", without_ca)
     else:
-        whole = messages.tls_context
 
-        def without_ca(*arguments: object) -> DownstreamTlsContext:
-            context = whole(*arguments)
+        def not_asking(context: DownstreamTlsContext, *arguments: Any) -> None:
+            client_authentication.demand(context, *arguments)
             context.common_tls_context.ClearField("validation_context_sds_secret_config")
-            return context
 
-        monkeypatch.setattr(messages, "tls_context", without_ca)
-    lab.apply(wanted)
+        monkeypatch.setattr(tls, "demand", not_asking)
+    lab.apply(configuration(listener, server=pki.modern.server, cas={2: pki.modern.ca}))
     eventually(lambda: lab.served().get("listener-3"), "the broken listener is served")
 
-    statuses = {status(listener.port), status(listener.port, pki.modern.client)}
+    verdicts = {told(listener, None), told(listener, known)}
 
-    assert statuses == {0}
+    # Where a certificate is required, not even an error is answered.
+    statuses = {status(listener.port), status(listener.port, known)}
+    if client.demand == ClientDemand.REQUIRED:
+        assert (verdicts, statuses) == ({""}, {0})
+    assert "SUCCESS" not in verdicts
     lab.apply(ConfigurationSpec(0))
     lab.wait_gone(3)
+
+
+@pytest.mark.parametrize("demand", ClientDemand)
+@pytest.mark.parametrize("content", ["garbled", "truncated"])
+def test_broken_ca_changes_nothing(
+    lab: EnvoyLab,
+    backend: Backend,
+    pki: Pki,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+    demand: ClientDemand,
+) -> None:
+    """Should one ever be rendered: it is refused before Envoy has it, and the CA before it still counts."""
+    listener, foreign = asking(https(8, free_port(), backend.port), demand), foreign_client(tmp_path)
+    good = configuration(listener, server=pki.modern.server, cas={2: pki.modern.ca})
+    lab.apply(good)
+    lab.wait_served(listener)
+    before = [told(listener, one) for one in (pki.modern.client, foreign, None)]
+    whole = client_authentication.trust_message
+
+    def broken(client: ClientAuthenticationSpec, bundles: Mapping[int, CaBundleSpec]) -> Secret:
+        secret = whole(client, bundles)
+        text = secret.validation_context.trusted_ca.inline_string
+        changed = text[: len(text) // 2] if content == "truncated" else text.replace("MII", "AAAA", 1)
+        secret.validation_context.trusted_ca.inline_string = changed
+        return secret
+
+    monkeypatch.setattr(RESOURCES, "trust_message", broken)
+    lab.apply(replace(good, ca_bundles={2: CaBundleSpec(2, pki.guide.ca.certificate_pem)}))
+    reason = eventually(lambda: lab.reported_refusal(8), "the broken CA is refused")
+
+    assert "certificate" in reason
+    assert [told(listener, one) for one in (pki.modern.client, foreign, None)] == before
+    assert (
+        before
+        == {
+            ClientDemand.REQUIRED: ["SUCCESS", "", ""],
+            ClientDemand.OPTIONAL: ["SUCCESS", "", "NONE"],
+            ClientDemand.UNVERIFIED: ["SUCCESS", "FAILED", "NONE"],
+        }[demand]
+    )
+    monkeypatch.undo()
+    lab.apply(ConfigurationSpec(0))
+    lab.wait_gone(8)
+
+
+@pytest.mark.parametrize("demand", ClientDemand)
+def test_replaced_ca_counts_at_once(
+    lab: EnvoyLab, backend: Backend, pki: Pki, tmp_path: Path, demand: ClientDemand
+) -> None:
+    listener, foreign = asking(https(9, free_port(), backend.port), demand), foreign_client(tmp_path)
+    other = KeyPair(tmp_path / "foreign" / "ca.crt", tmp_path / "foreign" / "ca.key")
+    verdicts = []
+    for ca in (pki.modern.ca, other):
+        lab.apply(configuration(listener, server=pki.modern.server, cas={2: ca}))
+        lab.wait_served(listener)
+        verdicts.append([told(listener, one) for one in (pki.modern.client, foreign)])
+
+    bad = "FAILED" if demand == ClientDemand.UNVERIFIED else ""
+    assert verdicts == [["SUCCESS", bad], [bad, "SUCCESS"]]
+
+
+def test_ways_to_check_that_differ_are_secrets_of_their_own() -> None:
+    """Envoy has one answer for a secret's name, whatever listener asks; the allow-list is no part of it."""
+    clients = [
+        ClientAuthenticationSpec(ids, demand, sends_ca_names=sends)
+        for ids, demand, sends in product([(1, 2), (12,)], ClientDemand, [True, False])
+    ]
+    same = {ClientDemand.REQUIRED: "checked", ClientDemand.OPTIONAL: "checked"}
+    kinds = {(one.ca_bundles, same.get(one.demand, one.demand), one.sends_ca_names) for one in clients}
+
+    assert len({client_authentication.trust_name(one) for one in clients}) == len(kinds)
 
 
 def test_misspelt_field_cannot_be_built() -> None:

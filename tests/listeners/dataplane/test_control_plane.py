@@ -2,11 +2,14 @@
 
 import socket
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
 
-from listeners.spec import HealthCheckSpec, ServerCertificateSpec
+from listeners.dataplane import control_plane
+from listeners.dataplane.delivery_status import ChangeTimes, change_times, withheld
+from listeners.spec import HealthCheckSpec, ServerCertificateSpec, TlsSpec
 from tests.backend import Backend, running_backend
 from tests.conftest import Pki
 from tests.curl import Answer, curl
@@ -84,12 +87,45 @@ def test_deleted_listener_serves_until_the_additions_of_its_revision_are_accepte
         lab.wait_rejected(bad)
 
         assert request(old.port, scheme="http").status == 200
+        assert withheld(lab.socket) == ("listener-20",)
 
     mended = replace(bad, port=free_port())
     lab.apply(configuration(mended))
     lab.wait_served(mended)
     lab.wait_gone(old.id)
     assert request(old.port, scheme="http").status == 0
+    eventually(lambda: withheld(lab.socket) == (), "nothing is withheld any more")
+
+
+def test_times_of_a_change_are_told_once_it_is_delivered(lab: EnvoyLab, backend: Backend) -> None:
+    listener = http(25, free_port(), backend.port)
+    lab.apply(configuration(listener))
+    lab.wait_served(listener)
+
+    times = eventually(lambda: delivered(lab), "the change is delivered")
+
+    assert (times.revision, times.listeners) == (lab.configuration.revision, 1)
+    assert min(times.read, times.render, times.preflight) > 0
+
+
+def delivered(lab: EnvoyLab) -> ChangeTimes | None:
+    times = change_times(lab.socket)
+    return times if times and times.delivery and times.revision == lab.configuration.revision else None
+
+
+def test_datagram_wakes_the_control_plane(lab: EnvoyLab, backend: Backend, monkeypatch: Any) -> None:
+    """It looks by itself as well: not within this test, so only the datagram explains the delivery."""
+    lab.stop_control_plane()
+    monkeypatch.setattr(control_plane, "LOOK_INTERVAL", 3600.0)
+    lab.start_control_plane()
+    listener = http(26, free_port(), backend.port)
+    lab.apply(configuration(listener))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as waker:
+        waker.sendto(b"!", str(lab.wake))
+    lab.wait_served(listener)
+    monkeypatch.undo()
+    lab.stop_control_plane()
+    lab.start_control_plane()
 
 
 def test_listeners_that_swap_ports_are_both_served(lab: EnvoyLab, backend: Backend) -> None:
@@ -117,10 +153,10 @@ def test_listener_takes_the_port_of_one_deleted_with_it(lab: EnvoyLab, backend: 
 
 def test_removed_backend_server_gets_no_more_requests(lab: EnvoyLab) -> None:
     with running_backend("first") as first, running_backend("second") as second:
-        listener = replace(http(50, free_port(), first.port), group=group(50, first.port, second.port))
+        listener = replace(http(50, free_port(), first.port), action=group(50, first.port, second.port))
         lab.apply(configuration(listener))
         lab.wait_served(listener)
-        alone = replace(listener, group=group(50, second.port))
+        alone = replace(listener, action=group(50, second.port))
         lab.apply(configuration(alone))
         lab.wait_served(alone)
         first.forget()
@@ -134,8 +170,8 @@ def test_changed_cluster_is_served_at_once(lab: EnvoyLab, backend: Backend) -> N
     listener = http(55, free_port(), backend.port)
     lab.apply(configuration(listener))
     lab.wait_served(listener)
-    slower = replace(listener.group, health_check=HealthCheckSpec(interval=30))
-    changed = replace(listener, group=slower)
+    slower = replace(group(55, backend.port), health_check=HealthCheckSpec(interval=30))
+    changed = replace(listener, action=slower)
     lab.apply(configuration(changed))
     lab.wait_served(changed)
     eventually(lambda: cluster_interval(lab) == "30s", "the changed cluster is active")
@@ -155,7 +191,7 @@ def test_listener_changed_beside_a_refused_one_is_known_after_a_restart(
 ) -> None:
     """Envoy notes no version of a response that it refuses in part, though it applies the rest."""
     closed = https(56, free_port(), backend.port, ca=2)
-    opened = replace(closed, tls=replace(closed.tls, ca_bundle=None))
+    opened = replace(closed, tls=TlsSpec(server_certificate=1))
     cas = {2: pki.modern.ca}
     lab.apply(configuration(closed, server=pki.modern.server, cas=cas))
     lab.wait_served(closed)

@@ -5,15 +5,29 @@ from dataclasses import replace
 
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
-from listeners.dataplane.discovery import Desired, Session
+from listeners.dataplane.desired import Desired, Update, update_of
+from listeners.dataplane.discovery import Session
 from listeners.rendering.envoy import CLUSTER, ENDPOINTS, LISTENER, SECRET, resources
 from listeners.spec import CaBundleSpec, ConfigurationSpec, HealthCheckSpec, ListenerSpec
 from tests.conftest import Pki
-from tests.envoy_lab import configuration, http, https
+from tests.envoy_lab import configuration, group, http, https
 
 
-def desired(configuration: ConfigurationSpec, **refused: str) -> Desired:
-    return Desired(1, {r.key: r for r in resources(configuration)}, refused)
+def desired(configuration: ConfigurationSpec, **refused: str) -> Update:
+    """All that there is to have; `refused` listeners, listener_2 for the second, are in no configuration."""
+    rendered = {resource.key: resource for resource in resources(configuration)}
+    reasons = {int(name.removeprefix("listener_")): reason for name, reason in refused.items()}
+    return update_of(configuration, rendered, reasons, None)
+
+
+def beginning(wanted: Update) -> Session:
+    goal = Desired()
+    goal.apply(wanted)
+    return Session(goal)
+
+
+def aim(session: Session, wanted: Update) -> None:
+    session.aim(session.desired.apply(wanted))
 
 
 def ask(type_url: str, *names: str, held: dict[str, str] | None = None) -> DeltaDiscoveryRequest:
@@ -37,9 +51,9 @@ def told(responses: Sequence[DeltaDiscoveryResponse]) -> list[tuple[str, list[st
     ]
 
 
-def connected(wanted: Desired, names: Sequence[str] = ()) -> Session:
+def connected(wanted: Update) -> Session:
     """A session whose Envoy has taken everything that it was sent."""
-    session = Session(wanted)
+    session = beginning(wanted)
     for request in (
         ask(CLUSTER),
         ask(ENDPOINTS, *(name for kind, name in wanted.resources if kind == ENDPOINTS)),
@@ -54,7 +68,7 @@ def connected(wanted: Desired, names: Sequence[str] = ()) -> Session:
 
 
 def test_fresh_envoy_with_nothing_to_serve_is_answered() -> None:
-    session = Session(desired(ConfigurationSpec(0)))
+    session = beginning(desired(ConfigurationSpec(0)))
     session.receive(ask(CLUSTER))
     clusters = session.responses()
     session.receive(acknowledge(clusters[0]))
@@ -63,7 +77,7 @@ def test_fresh_envoy_with_nothing_to_serve_is_answered() -> None:
 
 
 def test_listener_waits_for_its_cluster_and_endpoints() -> None:
-    session = Session(desired(configuration(http(1, 8000, 80))))
+    session = beginning(desired(configuration(http(1, 8000, 80))))
     session.receive(ask(LISTENER))
     session.receive(ask(CLUSTER))
     first = session.responses()
@@ -83,7 +97,7 @@ def test_listener_waits_for_its_cluster_and_endpoints() -> None:
 
 def test_removal_follows_the_additions_of_its_revision() -> None:
     session = connected(desired(configuration(http(1, 8000, 80))))
-    session.aim(desired(configuration(http(2, 8001, 80))))
+    aim(session, desired(configuration(http(2, 8001, 80))))
     session.receive(acknowledge(session.responses()[0]))  # the new cluster
     session.receive(ask(ENDPOINTS, "group-2"))
     session.receive(acknowledge(session.responses()[0]))
@@ -103,24 +117,24 @@ def test_removal_is_withheld_while_an_addition_of_its_revision_is_refused() -> N
     keeper = http(3, 8002, 80)
     session = connected(desired(configuration(http(1, 8000, 80), keeper)))
     # The pre-flight refuses listener 2, so nothing of it is sent.
-    session.aim(desired(configuration(keeper), **{"listener-2": "bad certificate"}))
+    aim(session, desired(configuration(keeper), listener_2="bad certificate"))
     withheld = session.responses()
-    session.aim(desired(configuration(keeper)))
+    aim(session, desired(configuration(keeper)))
 
     assert (told(withheld), told(session.responses())) == ([], [("Listener", [], ["listener-1"])])
 
 
 def test_removal_stays_withheld_while_the_addition_is_refused_in_another_way() -> None:
     session = connected(desired(configuration(http(1, 8000, 80))))
-    session.aim(desired(configuration(), **{"listener-2": "bad certificate"}))
-    session.aim(desired(configuration(), **{"listener-2": "bad in another way"}))
+    aim(session, desired(configuration(), listener_2="bad certificate"))
+    aim(session, desired(configuration(), listener_2="bad in another way"))
     assert told(session.responses()) == []
 
 
 def test_listener_that_moves_to_a_socket_over_its_own_gives_it_up_first() -> None:
     listener = http(1, 8000, 80)
     session = connected(desired(configuration(listener)))
-    session.aim(desired(configuration(replace(listener, address="0.0.0.0"))))
+    aim(session, desired(configuration(replace(listener, address="0.0.0.0"))))
     assert told(session.responses()) == [("Listener", [], ["listener-1"])]
 
 
@@ -128,24 +142,24 @@ def test_good_secret_is_sent_again_after_a_refused_one(pki: Pki) -> None:
     listener = https(1, 8000, 80)
     good = desired(configuration(listener, server=pki.modern.server))
     session = connected(good)
-    session.aim(desired(configuration(listener, server=pki.guide.server)))
+    aim(session, desired(configuration(listener, server=pki.guide.server)))
     session.receive(acknowledge(session.responses()[0], "Failed to load certificate chain"))
-    session.aim(good)
+    aim(session, good)
     assert told(session.responses()) == [("Secret", ["certificate-1"], [])]
 
 
 def test_listener_refused_earlier_does_not_withhold_a_later_removal() -> None:
     keeper = http(3, 8002, 80)
-    refused = {"listener-2": "bad certificate"}
+    refused = {"listener_2": "bad certificate"}
     session = connected(desired(configuration(http(1, 8000, 80), keeper), **refused))
-    session.aim(desired(configuration(keeper), **refused))
+    aim(session, desired(configuration(keeper), **refused))
     assert told(session.responses()) == [("Listener", [], ["listener-1"])]
 
 
 def test_swapped_sockets_are_given_up_before_they_are_taken() -> None:
     one, other = http(1, 8000, 80), http(2, 8001, 80)
     session = connected(desired(configuration(one, other)))
-    session.aim(desired(configuration(replace(one, port=8001), replace(other, port=8000))))
+    aim(session, desired(configuration(replace(one, port=8001), replace(other, port=8000))))
     removal = session.responses()
     session.receive(acknowledge(removal[0]))
     assert [told(r) for r in (removal, session.responses())] == [
@@ -157,8 +171,8 @@ def test_swapped_sockets_are_given_up_before_they_are_taken() -> None:
 def test_endpoints_are_sent_again_with_a_change_of_their_cluster() -> None:
     listener = http(1, 8000, 80)
     session = connected(desired(configuration(listener)))
-    slower = replace(listener.group, health_check=HealthCheckSpec(interval=30))
-    session.aim(desired(configuration(replace(listener, group=slower))))
+    slower = replace(group(1, 80), health_check=HealthCheckSpec(interval=30))
+    aim(session, desired(configuration(replace(listener, action=slower))))
     assert told(session.responses()) == [
         ("Cluster", ["group-1"], []),
         ("ClusterLoadAssignment", ["group-1"], []),
@@ -173,7 +187,7 @@ def test_refused_secret_is_found_by_sending_one_at_a_time(pki: Pki) -> None:
         configuration(listener, server=pki.guide.server),
         ca_bundles={2: CaBundleSpec(2, pki.guide.ca.certificate_pem)},
     )
-    session.aim(desired(changed))
+    aim(session, desired(changed))
     both = session.responses()
     session.receive(acknowledge(both[0], "Failed to load certificate chain from <inline>"))
     first = session.responses()
@@ -198,7 +212,7 @@ def test_error_text_is_split_by_the_listeners_that_it_names() -> None:
     listeners = http(1, 8000, 80), http(11, 8001, 80), http(2, 8002, 80)
     session = connected(desired(configuration()))
     wanted = desired(configuration(*listeners))
-    session.aim(wanted)
+    aim(session, wanted)
     for name in ("group-1", "group-11", "group-2"):
         session.receive(ask(ENDPOINTS, name))
     for _ in range(2):
@@ -224,7 +238,7 @@ def test_reconnected_envoy_is_sent_what_has_changed_only(pki: Pki) -> None:
     before = connected(wanted)
     held = {kind: dict(before.types[kind].held) for kind in (CLUSTER, ENDPOINTS, LISTENER)}
     held[LISTENER]["listener-2"] = "older"
-    session = Session(wanted)
+    session = beginning(wanted)
     for kind in held:
         session.receive(ask(kind, *(held[kind] if kind == ENDPOINTS else ()), held=held[kind]))
 
@@ -237,5 +251,5 @@ def test_reconnected_envoy_is_sent_what_has_changed_only(pki: Pki) -> None:
     assert [one for one in sent if one[1] or one[2]] == [("Listener", ["listener-2"], [])]
 
 
-def version(wanted: Desired, spec: ListenerSpec) -> str:
+def version(wanted: Update, spec: ListenerSpec) -> str:
     return wanted.resources[LISTENER, f"listener-{spec.id}"].version

@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 def envoy_settings(binary: Path, bootstrap: str = "{}") -> EnvoySettings:
     folder = binary.parent
-    return EnvoySettings(binary, bootstrap, folder, folder / "log", folder / "admin", 1, 1)
+    return EnvoySettings(binary, bootstrap, folder, folder / "log", folder / "health", folder / "admin", 1, 1)
 
 
 def test_arguments_tell_bootstrap_and_program_apart(tmp_path: Path) -> None:

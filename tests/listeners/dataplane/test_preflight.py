@@ -1,17 +1,20 @@
 """What Envoy is asked before a listener is handed over, and how often."""
 
 import stat
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from listeners.dataplane.binary import envoy_binary
-from listeners.dataplane.preflight import Preflight
+from listeners.dataplane.preflight import Preflight, Verdict
 from listeners.dataplane.reasons import WITHHELD, explained, quotable
-from listeners.spec import ServerCertificateSpec
+from listeners.rendering import envoy as rendering
+from listeners.spec import ConfigurationSpec, HealthCheckSpec, ListenerSpec, ServerCertificateSpec
+from listeners.tls_policies import TlsPolicy, TlsVersion
 from tests.conftest import Pki
-from tests.envoy_lab import configuration, https
+from tests.envoy_lab import configuration, group, https
 
 # Writes down its arguments and the names of open files, then is Envoy.
 RECORDER = """#!/bin/sh
@@ -30,17 +33,37 @@ def recorded(tmp_path: Path) -> tuple[Preflight, Path, Path]:
     return Preflight(program), calls, files
 
 
+def refusals(
+    preflight: Preflight, wanted: ConfigurationSpec, asked: Collection[int] | None = None
+) -> dict[int, str]:
+    rendered = {resource.key: resource for resource in rendering.resources(wanted)}
+    return preflight.refusals(wanted, rendered, asked)
+
+
 def test_contents_are_tried_once_and_together(recorded: tuple[Preflight, Path, Path], pki: Pki) -> None:
     preflight, calls, _ = recorded
     listeners = [https(number, 8000 + number, 80) for number in range(1, 6)]
     wanted = configuration(*listeners, server=pki.modern.server)
-    assert preflight.refusals(wanted) == {}
-    assert preflight.refusals(wanted) == {}
+    assert refusals(preflight, wanted) == {}
+    assert refusals(preflight, wanted) == {}
     changed = replace(wanted, listeners=(replace(listeners[0], port=9000), *listeners[1:]))
 
-    assert preflight.refusals(changed) == {}
+    assert refusals(preflight, changed) == {}
 
     assert len(calls.read_text().splitlines()) == 2
+
+
+def test_listeners_that_were_not_read_are_not_tried(recorded: tuple[Preflight, Path, Path], pki: Pki) -> None:
+    """Nor is their verdict forgotten; that of a listener which is gone is."""
+    preflight, calls, _ = recorded
+    one, other = https(1, 8001, 80), https(2, 8002, 80)
+    refusals(preflight, configuration(one, other, server=pki.modern.server))
+    refusals(preflight, configuration(other, server=pki.modern.server), asked={2})
+    refusals(preflight, configuration(one, other, server=pki.modern.server))
+    before = len(calls.read_text().splitlines())
+    refusals(preflight, configuration(), asked={1})
+    refusals(preflight, configuration(one, other, server=pki.modern.server))
+    assert (before, len(calls.read_text().splitlines())) == (1, 2)
 
 
 def test_culprit_is_found_in_a_batch(pki: Pki) -> None:
@@ -50,10 +73,59 @@ def test_culprit_is_found_in_a_batch(pki: Pki) -> None:
     wanted = configuration(*listeners, server=pki.modern.server)
     wanted = replace(wanted, server_certificates={**wanted.server_certificates, 2: bad})
 
-    refusals = Preflight(envoy_binary()).refusals(wanted)
+    found = refusals(Preflight(envoy_binary()), wanted)
 
-    assert list(refusals) == [5]
-    assert "private key" in refusals[5].lower() or "KEY_" in refusals[5]
+    assert list(found) == [5]
+    assert "private key" in found[5].lower() or "KEY_" in found[5]
+
+
+def test_new_secret_is_tried_with_each_kind_of_listener_that_uses_it(pki: Pki) -> None:
+    """Three are alike; the other has a policy of its own."""
+    alike = [https(number, 8000 + number, 80) for number in range(1, 4)]
+    other = https(4, 8004, 80)
+    policy = TlsPolicy("", (TlsVersion.TLS_1_2,), ("ECDHE-RSA-AES256-GCM-SHA384",), "")
+    other = replace(other, tls=replace(other.tls, policy=policy))
+    counted = Counted(envoy_binary())
+    assert refusals(counted, configuration(*alike, other, server=pki.guide.server)) == {}
+    tried = len(counted.tried)
+
+    found = refusals(counted, configuration(*alike, other, server=pki.modern.server))
+
+    assert (tried, counted.tried[tried:]) == (1, [[1, 4]])
+    assert found == {}
+
+
+def test_secret_that_is_refused_is_tried_with_every_listener_that_uses_it(pki: Pki) -> None:
+    wanted = configuration(*(https(n, 8000 + n, 80) for n in range(1, 4)), server=pki.modern.server)
+    counted = Counted(envoy_binary())
+    refusals(counted, wanted)
+    bad = ServerCertificateSpec(1, pki.guide.server.certificate_pem, pki.modern.server.key_pem)
+
+    found = refusals(counted, replace(wanted, server_certificates={1: bad}))
+
+    assert list(found) == [1, 2, 3]
+    assert counted.tried == [[1, 2, 3], [1], [2, 3], [2], [3]]
+
+
+def test_refused_listener_does_not_pass_with_a_new_secret(pki: Pki) -> None:
+    good, bad = https(1, 8001, 80), https(2, 8002, 80)
+    bad = replace(bad, action=replace(group(2, 80), health_check=HealthCheckSpec(interval=0)))
+    preflight = Preflight(envoy_binary())
+    before = refusals(preflight, configuration(good, bad, server=pki.guide.server))
+    after = refusals(preflight, configuration(good, bad, server=pki.modern.server))
+    assert (list(before), list(after)) == ([2], [2])
+
+
+class Counted(Preflight):
+    """The real one, which also writes down whom it has Envoy validate together."""
+
+    def __init__(self, binary: Path) -> None:
+        super().__init__(binary)
+        self.tried: list[list[int]] = []
+
+    def _validate(self, listeners: Sequence[ListenerSpec], configuration: ConfigurationSpec) -> Verdict:
+        self.tried.append([spec.id for spec in listeners])
+        return super()._validate(listeners, configuration)
 
 
 def test_interrupted_trial_is_made_up_for(tmp_path: Path, pki: Pki) -> None:
@@ -64,13 +136,13 @@ def test_interrupted_trial_is_made_up_for(tmp_path: Path, pki: Pki) -> None:
     )
     program.chmod(stat.S_IRWXU)
     preflight, wanted = Preflight(program), configuration(https(1, 8001, 80), server=pki.modern.server)
-    assert list(preflight.refusals(wanted)) == [1]
-    assert preflight.refusals(wanted) == {}
+    assert list(refusals(preflight, wanted)) == [1]
+    assert refusals(preflight, wanted) == {}
 
 
 def test_private_key_travels_in_memory_only(recorded: tuple[Preflight, Path, Path], pki: Pki) -> None:
     preflight, calls, files = recorded
-    preflight.refusals(configuration(https(1, 8001, 80), server=pki.modern.server))
+    refusals(preflight, configuration(https(1, 8001, 80), server=pki.modern.server))
     assert "PRIVATE KEY" not in calls.read_text()
     assert "/memfd:preflight (deleted)" in files.read_text().splitlines()
 

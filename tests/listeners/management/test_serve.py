@@ -169,7 +169,7 @@ def test_listener_is_edited_and_deleted(live_console: Start, backend: Backend, p
     client.edit_listener(listener, authentication="one-way")
     client.wait_running(listener)
     opened = curl("-k", url).status
-    client.edit_listener(listener, authentication="mutual", ca_certificate=2)
+    client.edit_listener(listener, authentication="mutual", ca_certificates=[2])
     client.wait_running(listener)
     closed = curl("-k", url).status, curl("-k", *with_certificate(pki.modern.client), url).status
     client.delete_listener(listener)
@@ -228,12 +228,12 @@ def test_page_says_so_when_envoy_or_the_control_plane_is_gone(
     control_plane.resume()
     client.wait_running(listener)
     envoy.suspend()
-    client.edit_listener(listener, authentication="mutual", ca_certificate=2)
+    client.edit_listener(listener, authentication="mutual", ca_certificates=[2])
     frozen = client.listener_state(listener)
     envoy.resume()
     client.wait_running(listener)
 
-    assert (blocked, frozen) == ("Applying", "Not answering")
+    assert (blocked, frozen) == ("Not confirmed", "Not answering")
 
 
 def child(console: LiveConsole, command: str) -> psutil.Process:

@@ -1,0 +1,220 @@
+"""Who may enter, beyond which CA: entries of an allow-list, and the certificates that they let in.
+
+What `admits` says is what Envoy does; a test compares the two over a table of certificates and entries.
+"""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from certificates.pem import quoted
+from certificates.pem.asn1 import OBJECT_IDENTIFIER, Asn1Error, Element, element
+from listeners.spec import AllowedClientSpec, IdentityKind
+from listeners.subjects import SubjectError, entered_subject, subject_text
+
+MOST_ENTRIES = 200
+LONGEST_ENTRY = 1000
+
+LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*")
+ADDRESS_LIKE = re.compile(r"[0-9]+(?:\.[0-9]+)*|.*:.*")
+LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
+URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
+HEXADECIMAL = re.compile("[0-9a-f]+")
+
+VERSION, EXTENSIONS = 0xA0, 0xA3
+SUBJECT_ALTERNATIVE_NAME = (OBJECT_IDENTIFIER, bytes.fromhex("551d11"))
+EMAIL, DNS, URI_NAME, IP_ADDRESS = 0x81, 0x82, 0x86, 0x87
+
+# As OpenSSL and browsers write them, too.
+WORDS = {
+    **{kind.value: kind for kind in IdentityKind},
+    "dns name": IdentityKind.DNS,
+    "e-mail": IdentityKind.EMAIL,
+    "ip address": IdentityKind.IP,
+    "sha256": IdentityKind.FINGERPRINT,
+    "sha-256": IdentityKind.FINGERPRINT,
+    "sha256 fingerprint": IdentityKind.FINGERPRINT,
+}
+PREFIXED = re.compile(r"\s*([A-Za-z0-9 -]+?)\s*(:|=)(.*)", re.DOTALL)
+BEFORE_EQUALS = {IdentityKind.SUBJECT, IdentityKind.FINGERPRINT}
+
+
+class AdmissionError(ValueError):
+    """An entry that cannot be listed; the sentence says what to do."""
+
+
+def entry_from_line(line: str) -> AllowedClientSpec:
+    """Of a line such as `dns: client.test.com`; the kind may be left out. Raises `AdmissionError`."""
+    found = PREFIXED.fullmatch(line)
+    kind = WORDS.get(found[1].lower()) if found else None
+    if found and kind and (found[2] == ":" or kind in BEFORE_EQUALS):
+        return entry(kind, found[3])
+    return entry(_likely_kind(line.strip()), line)
+
+
+def line(entry: AllowedClientSpec) -> str:
+    return f"{entry.kind.value}: {entry.value}"
+
+
+def entry(kind: IdentityKind, text: str) -> AllowedClientSpec:
+    """What a person wrote, in the one way in which it is compared. Raises `AdmissionError`."""
+    value = text.strip()
+    if not value:
+        raise AdmissionError("Write a value, or remove this entry.")
+    if len(value) > LONGEST_ENTRY:
+        raise AdmissionError(
+            f"This entry is longer than {LONGEST_ENTRY:,} characters. List the client by its fingerprint."
+        )
+    if any(ord(character) < 0x20 or character == "\x7f" for character in value):
+        raise AdmissionError("This entry has a control character, such as a tab or a line break. Remove it.")
+    return AllowedClientSpec(kind, READERS[kind](value))
+
+
+def admits(entries: Iterable[AllowedClientSpec], certificate: x509.Certificate) -> bool:
+    """Whether a client with this certificate may enter, once a CA vouches for it."""
+    return not identities(certificate).isdisjoint(entries)
+
+
+def identities(certificate: x509.Certificate) -> frozenset[AllowedClientSpec]:
+    """All entries that would let a certificate in; some of them nobody can list, such as *.test.com."""
+    values = [(IdentityKind.FINGERPRINT, certificate.fingerprint(hashes.SHA256()).hex())]
+    # Read from the octets: cryptography reads all names or none, Envoy those that it can.
+    with suppress(Asn1Error, IndexError):
+        parts = element(certificate.tbs_certificate_bytes).children()
+        fields = parts[1:] if parts[0].tag == VERSION else parts
+        values.append((IdentityKind.SUBJECT, subject_text(fields[4].raw)))
+        values += _alternative_names(fields[-1])
+    return frozenset(AllowedClientSpec(kind, value) for kind, value in values if value)
+
+
+def _alternative_names(extensions: Element) -> list[tuple[IdentityKind, str]]:
+    if extensions.tag != EXTENSIONS:
+        return []
+    found = [part.children() for part in extensions.children()[0].children()]
+    values = [parts[-1] for parts in found if (parts[0].tag, parts[0].body) == SUBJECT_ALTERNATIVE_NAME]
+    return [_alternative_name(one) for value in values for one in element(value.body).children()]
+
+
+def _alternative_name(name: Element) -> tuple[IdentityKind, str]:
+    text = name.body.decode("latin-1")
+    if name.tag == DNS:
+        return IdentityKind.DNS, _lowered(text)
+    if name.tag == EMAIL:
+        local, at, host = text.rpartition("@")
+        return IdentityKind.EMAIL, local + at + _lowered(host)
+    if name.tag == IP_ADDRESS and len(name.body) in (4, 16):
+        return IdentityKind.IP, _address(name.body)
+    return IdentityKind.URI, text if name.tag == URI_NAME else ""
+
+
+def _lowered(text: str) -> str:
+    """Only A to Z: no other letter is the same as another in a name of a certificate."""
+    return "".join(chr(ord(one) + 32) if "A" <= one <= "Z" else one for one in text)
+
+
+def _address(octets: bytes) -> str:
+    # Unlike `ipaddress` this writes ::ffff:192.0.2.1 as Envoy does.
+    return socket.inet_ntop(socket.AF_INET if len(octets) == 4 else socket.AF_INET6, octets)
+
+
+def _likely_kind(text: str) -> IdentityKind:
+    if HEXADECIMAL.fullmatch(_digits(text)) and len(_digits(text)) >= 40:
+        return IdentityKind.FINGERPRINT
+    if "://" in text or text.lower().startswith("urn:"):
+        return IdentityKind.URI
+    if "=" in text:
+        return IdentityKind.SUBJECT
+    if "@" in text:
+        return IdentityKind.EMAIL
+    return IdentityKind.IP if ADDRESS_LIKE.fullmatch(text) else IdentityKind.DNS
+
+
+def _dns(value: str) -> str:
+    name = value.lower().removesuffix(".")
+    if "*" in name:
+        raise AdmissionError(
+            f"{quoted(value)}: a star stands for nothing here. List the name of each client in full."
+        )
+    if ADDRESS_LIKE.fullmatch(name):
+        raise AdmissionError(
+            f"{quoted(value)} is no DNS name. If it is an address, list it as an IP address."
+        )
+    if not name.isascii():
+        raise AdmissionError(
+            f"{quoted(value)} has characters that no certificate has in a DNS name. Write it as the "
+            "certificate does, in the form that begins with xn--."
+        )
+    if not DNS_NAME.fullmatch(name):
+        raise AdmissionError(
+            f"{quoted(value)} is no DNS name. Expected are labels of letters, digits and hyphens with dots "
+            "between them, such as client.test.com."
+        )
+    return name
+
+
+def _email(value: str) -> str:
+    local, at, host = value.rpartition("@")
+    host = host.lower()
+    if not at or not LOCAL_PART.fullmatch(local) or not DNS_NAME.fullmatch(host):
+        raise AdmissionError(f"{quoted(value)} is no e-mail address. Expected is one such as name@test.com.")
+    return f"{local}@{host}"
+
+
+def _uri(value: str) -> str:
+    if not URI.fullmatch(value):
+        raise AdmissionError(
+            f"{quoted(value)} is no URI. Expected is a scheme and what it names, without blanks, such as "
+            "spiffe://test.com/client."
+        )
+    return value
+
+
+def _ip(value: str) -> str:
+    try:
+        address = ipaddress.ip_address(value.removeprefix("[").removesuffix("]"))
+        if "%" in value:
+            raise ValueError
+        return _address(address.packed)
+    except ValueError:
+        more = " A certificate names single addresses; list each of them." if "/" in value else ""
+        raise AdmissionError(
+            f"{quoted(value)} is no IP address. Expected is one such as 192.0.2.1 or 2001:db8::1.{more}"
+        ) from None
+
+
+def _subject(value: str) -> str:
+    try:
+        return entered_subject(value)
+    except SubjectError as error:
+        raise AdmissionError(str(error)) from error
+
+
+def _fingerprint(value: str) -> str:
+    digits = _digits(value)
+    if not HEXADECIMAL.fullmatch(digits) or len(digits) != 64:
+        sha1 = " This one has 40, as SHA-1 has." if len(digits) == 40 else ""
+        raise AdmissionError(
+            f"{quoted(value)} is no SHA-256 fingerprint, which has 64 hexadecimal digits.{sha1} The command "
+            "`openssl x509 -noout -fingerprint -sha256 -in client.crt` shows it."
+        )
+    return digits
+
+
+def _digits(text: str) -> str:
+    return re.sub(r"[\s:]", "", text).lower()
+
+
+READERS = {
+    IdentityKind.DNS: _dns,
+    IdentityKind.EMAIL: _email,
+    IdentityKind.URI: _uri,
+    IdentityKind.IP: _ip,
+    IdentityKind.SUBJECT: _subject,
+    IdentityKind.FINGERPRINT: _fingerprint,
+}

@@ -1,0 +1,37 @@
+"""The certificates that a listener uses several of; `Listener.choose` is what sets them."""
+
+from django.db import models
+
+from certificates.models import Certificate
+from console.models import RevisedModel, RevisedQuerySet
+from listeners.models.listener import Listener
+
+
+class ListenerCaCertificate(RevisedModel):
+    part_of = "listener"
+
+    listener = models.ForeignKey(Listener, models.CASCADE, related_name="+")
+    certificate = models.ForeignKey(Certificate, models.PROTECT, related_name="+")
+
+    objects = RevisedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["listener", "certificate"], name="listener_ca_once")]
+
+    def __str__(self) -> str:
+        return f"{self.listener}: {self.certificate}"
+
+
+class ListenerSniCertificate(RevisedModel):
+    part_of = "listener"
+
+    listener = models.ForeignKey(Listener, models.CASCADE, related_name="+")
+    certificate = models.ForeignKey(Certificate, models.PROTECT, related_name="+")
+
+    objects = RevisedQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["listener", "certificate"], name="listener_sni_once")]
+
+    def __str__(self) -> str:
+        return f"{self.listener}: {self.certificate}"
