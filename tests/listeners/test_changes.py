@@ -16,6 +16,7 @@ from tests import factories
 from tests.conftest import Pki
 from tests.html_forms import html_forms
 from tests.listeners.test_views import stamp_of, words
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +28,7 @@ def rich(pki: Pki) -> Listener:
     sni = factories.server_certificate(pki.guide.server, "sni")
     Certificate.objects.filter(pk=sni.pk).update(server_names="www.test.com,*.test.com")
     row = factories.listener(
+        port=free_port(),
         server_certificate=server,
         ca_certificate=ca,
         name="rich",

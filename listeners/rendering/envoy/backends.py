@@ -9,6 +9,7 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoin
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.health_check.event_sinks.file.v3.file_pb2 import HealthCheckEventFileSink
 from envoy.type.v3.percent_pb2 import Percent
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from listeners.rendering.envoy.names import group_name
@@ -27,7 +28,11 @@ def cluster_message(group: BackendServerGroupSpec) -> Cluster:
         type=Cluster.EDS,
         eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ADS),
         lb_policy=Cluster.ROUND_ROBIN,
-        common_lb_config=Cluster.CommonLbConfig(healthy_panic_threshold=Percent(value=0)),
+        # A server that was found healthy is used at once: Envoy would wait a second for more such news,
+        # with nobody to send requests to where all servers were exchanged.
+        common_lb_config=Cluster.CommonLbConfig(
+            healthy_panic_threshold=Percent(value=0), update_merge_window=Duration()
+        ),
         ignore_health_on_host_removal=True,
         circuit_breakers=CircuitBreakers(
             thresholds=[

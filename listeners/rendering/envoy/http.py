@@ -1,9 +1,12 @@
 """What a listener does with requests: the HTTP connection manager and its routes."""
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 
+from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation
 from envoy.config.core.v3.address_pb2 import CidrRange
+from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions
 from envoy.config.route.v3.route_components_pb2 import (
     RedirectAction,
@@ -18,13 +21,18 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpConnectionManager,
     HttpFilter,
 )
+from envoy.extensions.http.early_header_mutation.header_mutation.v3.header_mutation_pb2 import (
+    HeaderMutation as EarlyHeaderMutation,
+)
 from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
+from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from listeners.identity_headers import IDENTITY_HEADERS
 from listeners.rendering.envoy.hosts import virtual_hosts
 from listeners.rendering.envoy.names import group_name, listener_name
-from listeners.rendering.envoy.packing import packed
+from listeners.rendering.envoy.packing import extension, packed
 from listeners.rendering.envoy.sni import Chain
 from listeners.spec import BackendServerGroupSpec, ListenerSpec, RedirectSpec, TimeoutsSpec
 
@@ -48,9 +56,6 @@ def http_connection_manager(
         route_config=RouteConfiguration(
             name=name,
             virtual_hosts=virtual_hosts(spec.tls, _route(spec), chain, chains),
-            request_headers_to_remove=IDENTITY_HEADERS,
-            # Or what is removed here would be what a route has just set: the verdict.
-            most_specific_header_mutations_wins=True,
             # Ports are overlooked rather than stripped, for backends see the Host that the client sent.
             ignore_port_in_host_matching=has_hosts,
         ),
@@ -65,6 +70,7 @@ def http_connection_manager(
         ),
         forward_client_cert_details=HttpConnectionManager.SANITIZE,
         upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        early_header_mutation_extensions=[_without_identity_headers()],
     )
     if isinstance(spec.action, RedirectSpec):
         # With the client's port gone, the target's is named only where it has to be.
@@ -74,6 +80,21 @@ def http_connection_manager(
     options.headers_with_underscores_action = HttpProtocolOptions.DROP_HEADER
     _set_timeouts(manager, spec.timeouts)
     return manager
+
+
+def _without_identity_headers() -> TypedExtensionConfig:
+    """Takes away what only this load balancer may say, before a route adds what it does say.
+
+    One look at each header that came: to look for each of the names (`request_headers_to_remove`) costs
+    a fifth of what forwarding a request costs.
+    """
+    names = RegexMatcher(regex="|".join(re.escape(name.lower()) for name in IDENTITY_HEADERS))
+    removal = HeaderMutation(
+        remove_on_match=HeaderMutation.RemoveOnMatch(key_matcher=StringMatcher(safe_regex=names))
+    )
+    return extension(
+        "envoy.http.early_header_mutation.header_mutation", EarlyHeaderMutation(mutations=[removal])
+    )
 
 
 def _set_timeouts(manager: HttpConnectionManager, timeouts: TimeoutsSpec) -> None:
