@@ -1,6 +1,7 @@
 """The one door through which certificates are written: examined, sealed, stored; or refused, nothing lost."""
 
 import secrets
+from copy import copy
 from typing import Any
 from uuid import UUID
 
@@ -80,6 +81,7 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
         self.key_was_in_content = self.key_is_stored = False
         self.verdict: pem.Verdict | None = None
         self.losses: Losses | None = None
+        self.remakes_listeners = False
         if not self.instance.pk:
             self.initial["name"] = suggested_name()
         else:
@@ -245,19 +247,22 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
             self.add_error("accepted_losses", "Confirm that it is to be replaced all the same.")
 
     def _ask_listeners(self) -> None:
-        """A key of another kind, or other names, may not suit a listener that uses the certificate."""
+        """A key of another kind, other names or CAs may not suit a listener that uses the certificate."""
         stored = self.instance
-        if self.errors or not stored.pk or not self.is_server:
+        if self.errors or not stored.pk:
             return
-        material = self.verdict.material if self.verdict else None
-        key = material.certificates[0].key if material else stored.key
-        names = self.cleaned_data["server_names"]
-        is_other_kind = key.partition(" ")[0] != stored.key.partition(" ")[0]
-        if not is_other_kind and names == stored.server_names:
+        replacement = copy(stored)
+        if self.verdict and self.verdict.material:
+            replacement.hold(self.verdict.material)
+        if not self.is_server:
+            for sentence in stored.objections(replacement) if replacement.content != stored.content else ():
+                self.add_error("content", sentence)
             return
-        replacement = Certificate(
-            pk=stored.pk, type=stored.type, name=stored.name, key=key, server_names=names
-        )
+        replacement.server_names = self.cleaned_data["server_names"]
+        is_other_kind = replacement.key.partition(" ")[0] != stored.key.partition(" ")[0]
+        if not is_other_kind and replacement.server_names == stored.server_names:
+            return
+        self.remakes_listeners = any(one.is_open for one in stored.sni_listeners.all())
         for sentence in stored.objections(replacement):
             self.add_error("content" if is_other_kind else "server_names", sentence)
 

@@ -25,6 +25,12 @@ from console.stamps import CHANGED_MEANWHILE, StampForm
 # The name stands alone: a right-to-left mark in it must not turn the words around it.
 SENTENCE = 'Certificate <b class="as-typed">{}</b> was {}.'
 
+# By whether its names or the type of its key, by which listeners pick it, are other than before.
+CHANGED = {
+    False: "changed, and no open connection is drained",
+    True: "changed. Open connections of the listeners that pick it by its names are drained",
+}
+
 
 @require_safe
 def certificate_list(request: Request) -> HttpResponse:
@@ -133,7 +139,7 @@ def _form_page(request: Request, certificate: Certificate, page: str) -> HttpRes
     form = CertificateForm(data, files, instance=certificate, user=request.user)
     is_preview = "preview" in request.POST
     if form.is_valid() and not is_preview and (is_new or stamp.is_valid()) and _is_saved(form, stamp):
-        done = "added" if is_new else "changed, and no open connection is drained"
+        done = "added" if is_new else CHANGED[form.remakes_listeners]
         messages.success(request, format_html(SENTENCE, certificate, done))
         if form.warnings and is_new:  # what was changed is shown next with the warnings it has
             items = format_html_join("", "<li>{}</li>", ([warning] for warning in form.warnings))

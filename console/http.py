@@ -68,6 +68,21 @@ def kept_by_no_cache(answer: Callable[[HttpRequest], HttpResponse]) -> Callable[
     return middleware
 
 
+def bodiless_to_head(answer: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """The web server sends what it is given, and a client would take a body for its next answer's beginning.
+
+    RFC 9110, 9.3.2.
+    """
+
+    def bodiless(request: HttpRequest) -> HttpResponse:
+        response = answer(request)
+        if request.method == "HEAD" and not response.streaming:
+            response.content = b""
+        return response
+
+    return bodiless
+
+
 class BoundedMemoryUploadHandler(MemoryFileUploadHandler):
     """Keeps uploads in memory and refuses a request that is too large for that.
 

@@ -1,4 +1,4 @@
-"""Wakes the control plane, so that what was committed need not wait for its next look."""
+"""Has the control plane look at once, so that what was committed need not wait, and tells it things."""
 
 import contextlib
 import socket
@@ -6,13 +6,20 @@ from pathlib import Path
 
 from django.conf import settings
 
+WAKE = b"!"
+
 
 def wake_socket() -> Path:
     return Path(settings.ELB_RUN_DIR) / "wake.sock"
 
 
 def wake() -> None:
-    """A datagram that nobody may be there to take: the control plane looks by itself as well."""
+    """The control plane looks by itself as well."""
+    tell(WAKE)
+
+
+def tell(message: bytes) -> None:
+    """A datagram that nobody may be there to take. Those of one writer arrive in order."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
         sender.setblocking(False)
-        sender.sendto(b"!", str(wake_socket()))
+        sender.sendto(message, str(wake_socket()))

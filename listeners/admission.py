@@ -42,6 +42,8 @@ WORDS = {
     "sha256 fingerprint": IdentityKind.FINGERPRINT,
 }
 PREFIXED = re.compile(r"\s*([A-Za-z0-9 -]+?)\s*(:|=)(.*)", re.DOTALL)
+# A word, a colon and a blank: no address, URI or subject that somebody wrote without its kind.
+UNKNOWN_KIND = re.compile(r"\s*[A-Za-z][A-Za-z -]*:\s+\S.*", re.DOTALL)
 BEFORE_EQUALS = {IdentityKind.SUBJECT, IdentityKind.FINGERPRINT}
 
 
@@ -55,6 +57,9 @@ def entry_from_line(line: str) -> AllowedClientSpec:
     kind = WORDS.get(found[1].lower()) if found else None
     if found and kind and (found[2] == ":" or kind in BEFORE_EQUALS):
         return entry(kind, found[3])
+    if UNKNOWN_KIND.fullmatch(line):
+        kinds = ", ".join(one.value for one in IdentityKind)
+        raise AdmissionError(f"{quoted(line.strip())} begins with none of the kinds: {kinds}.")
     return entry(_likely_kind(line.strip()), line)
 
 

@@ -69,6 +69,11 @@ def users_of(row: TlsSecurityPolicy) -> Users:
     return _users(Listener.objects.all(), "custom_tls_policy_id", [row.pk])[row.pk]
 
 
+def entry_of(listener: Listener) -> PolicyEntry:
+    """Of the policy that a listener has, without those who else use it. Raises KeyError or ValueError."""
+    return PolicyEntry(listener.policy, Users(), listener.custom_tls_policy)
+
+
 def open_listeners(row: TlsSecurityPolicy) -> list[Listener]:
     """Those that are served under the policy, each with all that its configuration is made from."""
     return listener_rows(list(row.listeners.values_list("pk", flat=True)))

@@ -33,7 +33,7 @@ ANSWERED = (
 )
 REFUSED = (
     'Expected: refused. curl shows no status line and ends with an error: (56) and "certificate required", '
-    "or, as timing has it, (35), (52) or (55)."
+    "or, as timing has it, (16), (35), (52) or (55)."
 )
 # With a client certificate and without, by the listener's authentication.
 EXPECTATIONS = {
@@ -118,7 +118,8 @@ def _client(listener: Listener) -> str:
 
 
 def _sni_names(listener: Listener) -> list[str]:
-    return [name for one in listener.chosen_sni_certificates for name in one.server_names.split(",") if name]
+    names = (name for one in listener.chosen_sni_certificates for name in one.server_names.split(",") if name)
+    return list(dict.fromkeys(names))
 
 
 def _other_names(listener: Listener) -> str:

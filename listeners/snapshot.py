@@ -7,6 +7,7 @@ from django.db.models import Prefetch
 from certificates.keyring import UnsealError
 from certificates.models import Certificate
 from console.models import ConfigurationChange, ConfigurationRevision
+from console.moments import one_moment
 from listeners.models import BackendServer, BackendServerGroup, Listener
 from listeners.servable import usable_key_types
 from listeners.spec import (
@@ -28,6 +29,7 @@ from listeners.spec import (
     TlsSpec,
 )
 from listeners.tls_policies import KeyType, TlsPolicy
+from listeners.trust_store import chain_limits
 
 DEMANDS = {
     Listener.Authentication.MUTUAL.value: ClientDemand.REQUIRED,
@@ -68,18 +70,21 @@ def changes(since: int | None) -> ChangesSpec | None:
 
 def configuration(asked: Collection[int] | None = None) -> ConfigurationSpec:
     """What there is to serve: of the listeners asked for, by id; None: of all."""
-    revision = ConfigurationRevision.objects.number()
-    rows = listener_rows(asked)
+    # A listener's old list of clients beside its new CA would let in whom neither version did.
+    with one_moment():
+        revision = ConfigurationRevision.objects.number()
+        rows = listener_rows(asked)
+        used = list(Certificate.objects.filter(pk__in={id for row in rows for id in certificate_ids(row)}))
     problems: dict[int, str] = {}
     server_certificates: dict[int, ServerCertificateSpec] = {}
     ca_bundles: dict[int, CaBundleSpec] = {}
     broken: dict[int, str] = {}
-    for certificate in Certificate.objects.filter(pk__in={id for row in rows for id in certificate_ids(row)}):
+    for certificate in used:
         try:
             if certificate.type == Certificate.Type.SERVER:
                 server_certificates[certificate.pk] = server_certificate_spec(certificate)
             else:
-                ca_bundles[certificate.pk] = CaBundleSpec(certificate.pk, certificate.content)
+                ca_bundles[certificate.pk] = ca_bundle_spec(certificate)
         except (SpecError, UnsealError) as error:
             broken[certificate.pk] = str(error)
     listeners = []
@@ -88,10 +93,24 @@ def configuration(asked: Collection[int] | None = None) -> ConfigurationSpec:
             for id in certificate_ids(row):
                 if id in broken:
                     raise SpecError(broken[id])
-            listeners.append(listener_spec(row))
+            spec = listener_spec(row)
+            _check_certificates_are_there(spec, server_certificates, ca_bundles)
+            listeners.append(spec)
         except SpecError as error:
             problems[row.pk] = str(error)
     return ConfigurationSpec(revision, tuple(listeners), server_certificates, ca_bundles, problems)
+
+
+def _check_certificates_are_there(
+    spec: ListenerSpec, servers: Collection[int], bundles: Collection[int]
+) -> None:
+    """Raises `SpecError`: one listener that nothing can be made of is not to stand in the way of the rest."""
+    if spec.tls is None:
+        return
+    shown = {spec.tls.server_certificate, *(one.certificate for one in spec.tls.sni)}
+    trusted = set(spec.tls.client.ca_bundles) if spec.tls.client else set()
+    for missing in sorted((shown - set(servers)) | (trusted - set(bundles))):
+        raise SpecError(f"Certificate {missing} of listener {spec.id} is not there, or of another type.")
 
 
 def listener_rows(asked: Collection[int] | None) -> list[Listener]:
@@ -151,7 +170,7 @@ def tls_spec(row: Listener) -> TlsSpec | None:
         client=client_authentication_spec(row),
         policy=tls_policy(row),
         sni=sni_specs(row.chosen("sni_certificates")),
-        sni_algorithm=SniAlgorithm(row.sni_matching),
+        sni_algorithm=sni_algorithm(row),
     )
 
 
@@ -180,6 +199,13 @@ def sni_specs(certificates: Sequence[Certificate]) -> tuple[SniCertificateSpec, 
     )
 
 
+def sni_algorithm(row: Listener) -> SniAlgorithm:
+    try:
+        return SniAlgorithm(row.sni_matching)
+    except ValueError:
+        raise SpecError(f"The SNI matching of listener {row.pk} cannot be read.") from None
+
+
 def key_type(certificate: Certificate) -> KeyType:
     try:
         return KeyType.of(certificate.key)
@@ -190,10 +216,11 @@ def key_type(certificate: Certificate) -> KeyType:
 def tls_policy(row: Listener) -> TlsPolicy:
     try:
         policy = row.policy
-    except (KeyError, ValueError):
+        # Given no suite, Envoy would choose some itself.
+        is_usable = bool(policy.versions and usable_key_types(policy))
+    except (KeyError, TypeError, ValueError):
         raise SpecError(f"The TLS policy of listener {row.pk} cannot be read.") from None
-    # Given no suite, Envoy would choose some itself.
-    if not usable_key_types(policy):
+    if not is_usable:
         raise SpecError(f"Envoy can serve nothing of the TLS policy of listener {row.pk}.")
     return policy
 
@@ -209,3 +236,13 @@ def server_specs(servers: Iterable[BackendServer]) -> tuple[BackendServerSpec, .
 def server_certificate_spec(certificate: Certificate) -> ServerCertificateSpec:
     """With the private key in clear: for the control plane alone. Raises `SpecError`, `UnsealError`."""
     return ServerCertificateSpec(certificate.pk, certificate.content, certificate.private_key())
+
+
+def ca_bundle_spec(certificate: Certificate) -> CaBundleSpec:
+    """Raises `SpecError`."""
+    bundle = CaBundleSpec(certificate.pk, certificate.content)
+    try:
+        chain_limits((bundle.certificates,))  # as the renderer will, for all listeners at once
+    except ValueError as error:
+        raise SpecError(f"The stored CA certificate {certificate.pk} cannot be read: {error}") from error
+    return bundle

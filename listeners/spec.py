@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from cryptography import x509
 
+from certificates.pem.facts import READ_ERRORS
 from listeners.tls_policies import DEFAULT, KeyType, TlsPolicy
 
 SNI_NAME = re.compile(r"(\*\.)?[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
@@ -299,5 +300,5 @@ def _check_port(port: int) -> None:
 def _check_certificates(pem: str, what: str, number: int) -> None:
     try:
         x509.load_pem_x509_certificates(pem.encode())
-    except ValueError as error:
+    except READ_ERRORS as error:
         raise SpecError(f"The stored {what} {number} cannot be read: {error}") from error

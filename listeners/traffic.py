@@ -1,8 +1,13 @@
 """What a listener's clients did, as the local Envoy counts it; never stored."""
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from threading import Lock
+
+from django.conf import settings
 
 from listeners.dataplane.reading import (
     EnvoyUnreachableError,
@@ -33,20 +38,62 @@ class Traffic:
     since: datetime | None
 
 
+class Counts:
+    """What Envoy counts of all listeners, for all pages together.
+
+    Its main thread, which also takes up changes, is busy with a question for longer the more listeners there
+    are. An answer that took long is therefore remembered, so that pages, however many, take up a tenth
+    of that thread; but for no longer than a page's word on the data plane may be old.
+    """
+
+    QUICK = 0.02  # seconds; answers that took no longer are not remembered
+    SHARE = 10
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._admin: Path | None = None
+        self._readings: dict[str, TrafficReading] = {}
+        self._until = 0.0
+
+    def readings(self, admin: Path, patience: Patience) -> dict[str, TrafficReading]:
+        """By name, of those that have counted anything. Raises `EnvoyUnreachableError`."""
+        if not self._lock.acquire(timeout=patience.left):
+            raise EnvoyUnreachableError("Envoy is slow to say what it has counted.")
+        try:
+            if self._admin != admin or time.monotonic() >= self._until:
+                self._ask(admin, patience)
+            return self._readings
+        finally:
+            self._lock.release()
+
+    def _ask(self, admin: Path, patience: Patience) -> None:
+        began = time.monotonic()
+        self._readings, self._admin = traffic_readings(admin, patience.left), admin
+        ended = time.monotonic()
+        took = ended - began
+        pause = min(self.SHARE * took, settings.ELB_STATUS_SECONDS) if took > self.QUICK else 0
+        self._until = ended + pause
+
+
+COUNTS = Counts()
+
+
 def readings(listeners: Collection[Listener], patience: Patience) -> dict[int, TrafficReading]:
-    """By primary key, of those that Envoy counts; none while it does not answer. One question for all."""
-    names = {rendering.listener_name(row.pk): row.pk for row in listeners}
-    if not names:
+    """By primary key; none while Envoy does not answer. One question for all.
+
+    `listeners` are those that Envoy serves: that it has nothing to say of one means that nothing happened.
+    """
+    if not listeners:
         return {}
     try:
-        found = traffic_readings(admin_socket(), names, patience.left)
+        found = COUNTS.readings(admin_socket(), patience)
     except EnvoyUnreachableError:
         return {}
-    return {names[name]: reading for name, reading in found.items()}
+    return {row.pk: found.get(rendering.listener_name(row.pk), TrafficReading()) for row in listeners}
 
 
 def traffic(listener: Listener, patience: Patience) -> Traffic | None:
-    """None where Envoy counts nothing for this listener."""
+    """Of a listener that Envoy serves; None while it does not answer."""
     reading = readings([listener], patience).get(listener.pk)
     if reading is None:
         return None

@@ -1,6 +1,7 @@
 """What Envoy says of a listener before it is stored, at the field that it speaks of.
 
-Whatever cannot be asked now is left to the control plane, which asks the same before any Envoy gets it.
+Whatever cannot be asked now is left to the control plane, which asks the same before any Envoy gets it. It is
+told what has passed, so that the same content is not tried twice.
 """
 
 import re
@@ -10,6 +11,7 @@ from django.conf import settings
 
 from certificates.keyring import UnsealError
 from certificates.models import Certificate
+from console.waking import tell
 from listeners import snapshot
 from listeners.dataplane.binary import BinaryError, envoy_binary
 from listeners.dataplane.preflight import Preflight
@@ -36,8 +38,11 @@ def objection(listener: Listener, servers: Sequence[BackendServer] | None = None
     """
     try:
         binary = envoy_binary(settings.ELB_ENVOY_BINARY)
-        spec = snapshot.listener_spec(listener, servers)
-        verdict = Preflight(binary, LIMIT).verdict(spec, _certificates(listener))
+        spec, certificates = snapshot.listener_spec(listener, servers), _certificates(listener)
+        preflight = Preflight(binary, LIMIT)
+        verdict = preflight.verdict(spec, certificates)
+        if not verdict.reason and listener.pk:
+            tell(preflight.voucher(spec, certificates).message)
     except (SpecError, UnsealError) as error:
         return "", str(error)
     except (BinaryError, OSError):

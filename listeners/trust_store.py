@@ -1,6 +1,6 @@
 """What CA certificates come to when clients are checked by them: the names that are sent, the longest chain.
 
-Takes the PEM texts of CA bundles that were accepted before.
+Takes the PEM texts of CA bundles that were accepted before. Raises ValueError for one that was damaged since.
 """
 
 from collections import defaultdict
@@ -11,6 +11,7 @@ from itertools import count
 from cryptography import x509
 
 from certificates.pem.examination import LARGEST_CHAIN
+from certificates.pem.facts import READ_ERRORS
 
 # Of all names, each with the two octets of its length: with more there is no handshake at all (measured).
 # The protocol has 65,535 octets (RFC 5246, 7.4.4), which TLS 1.3 shares with what else is in the message.
@@ -20,8 +21,11 @@ LENGTH_OF_NAME = 2
 # As far as BoringSSL goes when it is told nothing.
 MOST_INTERMEDIATES = 99
 
+# Sets of CAs whose numbers are remembered with their texts, which are of up to megabytes.
+REMEMBERED = 50
 
-@lru_cache(maxsize=1_000)
+
+@lru_cache(REMEMBERED)
 def names_size(bundles: tuple[str, ...]) -> int:
     """Octets that the names of these CAs take in what a listener sends to every client; each name once."""
     return sum(LENGTH_OF_NAME + len(name) for name in {one.subject.public_bytes() for one in _read(bundles)})
@@ -36,7 +40,7 @@ def most_intermediates(bundles: tuple[str, ...]) -> int:
     return chain_limits(bundles)[-1]
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(REMEMBERED)
 def chain_limits(bundles: tuple[str, ...]) -> tuple[int, ...]:
     """How many CAs those in the bundles allow below themselves: ascending, each number once.
 
@@ -74,4 +78,11 @@ def _path_length(certificate: x509.Certificate) -> int:
 
 
 def _read(bundles: tuple[str, ...]) -> list[x509.Certificate]:
-    return [one for text in bundles for one in x509.load_pem_x509_certificates(text.encode())]
+    try:
+        found = [one for text in bundles for one in x509.load_pem_x509_certificates(text.encode())]
+        # Read late, and not asked for by everybody.
+        for one in found:
+            _ = one.subject, one.issuer, one.extensions
+    except READ_ERRORS as error:
+        raise ValueError(f"a CA certificate cannot be read: {error}") from error
+    return found

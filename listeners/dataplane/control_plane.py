@@ -6,7 +6,7 @@ It is given a source of configuration and knows no database.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ from envoy.service.discovery.v3.ads_pb2_grpc import (
 )
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
+from listeners.dataplane import vouching
 from listeners.dataplane.delivery_status import (
     MESSAGE_OPTIONS,
     ChangeTimes,
@@ -32,6 +33,7 @@ from listeners.dataplane.delivery_status import (
 from listeners.dataplane.discovery import Session
 from listeners.dataplane.looking import Looker, Source
 from listeners.dataplane.reasons import quotable
+from listeners.dataplane.vouching import Voucher
 from listeners.rendering.envoy import LISTENER
 
 logger = logging.getLogger(__name__)
@@ -91,16 +93,21 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="look")
 
     async def serve(
-        self, socket: Path, remote: RemoteListener | None = None, wake: Path | None = None
+        self,
+        socket: Path,
+        remote: RemoteListener | None = None,
+        wake: Path | None = None,
+        vouched: Callable[[Voucher], None] | None = None,
     ) -> None:
         """Serves until cancelled. Nothing is answered before the first look.
 
-        A datagram to `wake` has it look at once; whoever changes something may send one.
+        A datagram to `wake` has it look at once; whoever changes something may send one. Vouchers that come
+        the same way are given to `vouched`.
         """
         while not self._looker.has_looked:
             await self._look()
             await asyncio.sleep(0 if self._looker.has_looked else LOOK_INTERVAL)
-        waker = await self._waker(wake) if wake else None
+        waker = await self._waker(wake, vouched) if wake else None
         # The local socket last: that it is there tells the supervisor that all is well.
         servers = [self._server(remote.address, credentials=remote.credentials())] if remote else []
         servers.append(self._server(f"unix:{socket}", status=True))
@@ -184,10 +191,12 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
             server.add_insecure_port(address)
         return server
 
-    async def _waker(self, path: Path) -> asyncio.DatagramTransport:
+    async def _waker(
+        self, path: Path, vouched: Callable[[Voucher], None] | None
+    ) -> asyncio.DatagramTransport:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: Waking(self._woken), local_addr=str(path), family=AF_UNIX
+            lambda: Waking(self._woken, vouched), local_addr=str(path), family=AF_UNIX
         )
         path.chmod(0o600)
         return transport
@@ -247,13 +256,18 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
 
 
 class Waking(asyncio.DatagramProtocol):
-    """Sets an event at each datagram, whatever is in it."""
+    """Hands on a datagram that is a voucher, and sets an event at each other, whatever is in it."""
 
-    def __init__(self, woken: asyncio.Event) -> None:
+    def __init__(self, woken: asyncio.Event, vouched: Callable[[Voucher], None] | None = None) -> None:
         self._woken = woken
+        self._vouched = vouched
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        self._woken.set()
+        voucher = vouching.read(data)
+        if voucher is None:
+            self._woken.set()
+        elif self._vouched:
+            self._vouched(voucher)
 
 
 def _receive(stream: Stream, request: DeltaDiscoveryRequest) -> None:

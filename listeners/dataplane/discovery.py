@@ -51,7 +51,10 @@ class Session:
             if key[0] == LISTENER and self.desired.has(key[1]):
                 self._blockers.pop(key[1], None)
         state = self.types[LISTENER]
-        changed = frozenset(state.pending | change.refused)
+        # Not whatever else is pending: a port that is taken is tried again and again, and is no reason to
+        # serve on what was disabled meanwhile.
+        added = {name for kind, name in change.keys if kind == LISTENER and name in state.pending}
+        changed = frozenset(added | change.refused)
         for name in change.gone if changed else ():
             if name in state.held or not state.is_ready:
                 self._blockers[name] = changed

@@ -1,7 +1,8 @@
 """What Envoy itself says of a listener before any Envoy is given it: `envoy --mode validate`.
 
 A listener is tried with its certificates and backend servers, once per content, and only when it was read
-anew. Private keys reach the program through a memory file, never through an argument or a file on disk.
+anew, or once in all where whoever stored it has tried the same content before and vouches for it. Private
+keys reach the program through a memory file, never through an argument or a file on disk.
 """
 
 import json
@@ -11,12 +12,15 @@ from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from listeners.dataplane import vouching
 from listeners.dataplane.reasons import WITHHELD, quotable, quotes_configuration
+from listeners.dataplane.vouching import Voucher
 from listeners.rendering import envoy as rendering
 from listeners.rendering.envoy import LISTENER, SECRET, Resource, ResourceKey, listener_name
 from listeners.spec import ConfigurationSpec, ListenerSpec
 
 TIMEOUT = 120.0  # seconds for one batch
+MOST_VOUCHERS = 1_000  # that wait for their listeners to be read; the oldest give way
 
 Content = frozenset[tuple[str, str, str]]
 
@@ -36,6 +40,17 @@ class Preflight:
         self.binary = binary
         self.limit = limit  # seconds
         self._verdicts: dict[int, tuple[Content, Verdict]] = {}
+        self._vouchers: dict[int, Voucher] = {}
+
+    def take(self, voucher: Voucher) -> None:
+        """From a process of the same user on this machine; it may come from another thread.
+
+        It counts for that listener's very content alone, the next time that it would be tried.
+        """
+        self._vouchers.pop(voucher.listener, None)
+        self._vouchers[voucher.listener] = voucher
+        if len(self._vouchers) > MOST_VOUCHERS:
+            self._vouchers.pop(next(iter(self._vouchers)), None)
 
     def refusals(
         self,
@@ -50,7 +65,12 @@ class Preflight:
         contents = {spec.id: _content(spec, rendered) for spec in configuration.listeners}
         for gone in set(self._verdicts if asked is None else asked) - contents.keys():
             self._verdicts.pop(gone, None)
-        unknown = [one for one in configuration.listeners if not self._has_tried(one.id, contents[one.id])]
+        unknown = []
+        for spec in configuration.listeners:
+            if self._is_vouched_for(spec, configuration):
+                self._verdicts[spec.id] = contents[spec.id], Verdict("")
+            elif not self._has_tried(spec.id, contents[spec.id]):
+                unknown.append(spec)
         alike: dict[Hashable, list[ListenerSpec]] = {}
         for spec in unknown:
             alike.setdefault(self._likeness(spec, contents[spec.id]), []).append(spec)
@@ -70,6 +90,14 @@ class Preflight:
         Raises OSError when the program cannot be run.
         """
         return self._validate([spec], configuration)
+
+    def voucher(self, spec: ListenerSpec, configuration: ConfigurationSpec) -> Voucher:
+        """For a listener that has just passed with these certificates. Raises OSError."""
+        return Voucher(spec.id, vouching.proof(self.binary, _written([spec], configuration)))
+
+    def _is_vouched_for(self, spec: ListenerSpec, configuration: ConfigurationSpec) -> bool:
+        voucher = self._vouchers.pop(spec.id, None)
+        return voucher is not None and voucher == self.voucher(spec, configuration)
 
     def _has_tried(self, listener: int, content: Content) -> bool:
         tried, verdict = self._verdicts.get(listener, (None, None))
@@ -100,11 +128,10 @@ class Preflight:
         yield from self._tried(listeners[middle:], configuration)
 
     def _validate(self, listeners: Sequence[ListenerSpec], configuration: ConfigurationSpec) -> Verdict:
-        bootstrap = rendering.bootstrap_for_validation(tuple(listeners), configuration)
         memory = os.memfd_create("preflight")
         try:
             with open(memory, "wb", closefd=False) as stream:
-                stream.write(json.dumps(rendering.plain(bootstrap)).encode())
+                stream.write(_written(listeners, configuration))
             # No preexec_fn, so Python starts it by vfork: safe beside the threads of gRPC.
             outcome = subprocess.run(
                 [self.binary, "--mode", "validate", "--log-level", "critical", "-c", f"/dev/fd/{memory}"],
@@ -124,6 +151,12 @@ class Preflight:
             return Verdict("")
         # A program that was killed has judged nothing.
         return Verdict(_reason(outcome.stderr, outcome.returncode), is_final=outcome.returncode > 0)
+
+
+def _written(listeners: Sequence[ListenerSpec], configuration: ConfigurationSpec) -> bytes:
+    """What Envoy is given to try: the same for the same listeners and certificates in every process."""
+    bootstrap = rendering.bootstrap_for_validation(tuple(listeners), configuration)
+    return json.dumps(rendering.plain(bootstrap), sort_keys=True).encode()
 
 
 def _content(spec: ListenerSpec, rendered: Mapping[ResourceKey, Resource]) -> Content:

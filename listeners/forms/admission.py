@@ -1,43 +1,20 @@
-"""Who may enter, as people write it: one client a line; and certificates that are tried against the list."""
+"""Who may enter, as people write it: one client a line; and certificates to try, as PEM."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cryptography import x509
 from django import forms
-from django.utils import timezone
 
-from certificates import pem
-from listeners.admission import (
-    LONGEST_ENTRY,
-    MOST_ENTRIES,
-    AdmissionError,
-    admits,
-    entry,
-    entry_from_line,
-    identities,
-    line,
-)
-from listeners.spec import AllowedClientSpec, IdentityKind
+from listeners.admission import LONGEST_ENTRY, MOST_ENTRIES, AdmissionError, entry_from_line
+from listeners.forms.trials import MOST_TRIED
+from listeners.spec import AllowedClientSpec
 
 EXAMPLES = "dns: client.example.com\nsubject: CN=client,O=Example\nfingerprint: 5f:0c:…"
 BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----[^-]{1,200000}-----END CERTIFICATE-----")
-MOST_TRIED = 20
 # More sentences help nobody.
 MOST_FAULTS = 5
 UNREADABLE = "Paste client certificates as PEM (-----BEGIN CERTIFICATE-----), or leave this empty."
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What becomes of one client; `could_be` are lines that would list it, each by itself."""
-
-    subject: str
-    enters: bool
-    sentence: str
-    could_be: tuple[str, ...] = ()
 
 
 class AllowedClientsField(forms.CharField):
@@ -77,7 +54,10 @@ class TriedCertificatesField(forms.CharField):
             label="Client certificates to test",
             required=False,
             widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "pem"}),
-            help_text="PEM, without private keys. Each is tried against the list before anything is saved.",
+            help_text=(
+                "PEM, without private keys. Each is tried against the list and the chosen CA certificates "
+                "before anything is saved; certificates of intermediate CAs may stand beside it."
+            ),
         )
 
     def clean(self, value: Any) -> list[x509.Certificate]:
@@ -116,34 +96,3 @@ def read_certificates(text: str) -> list[x509.Certificate]:
         except (ValueError, x509.InvalidVersion):
             continue
     return certificates
-
-
-def trials(entries: Sequence[AllowedClientSpec], certificates: Sequence[x509.Certificate]) -> list[Trial]:
-    """What becomes of clients with these certificates, once a CA vouches for them."""
-    return [_trial(entries, one) for one in certificates[:MOST_TRIED]]
-
-
-def _trial(entries: Sequence[AllowedClientSpec], certificate: x509.Certificate) -> Trial:
-    own = identities(certificate)
-    written = next((one.value for one in own if one.kind == IdentityKind.SUBJECT), "")
-    subject = pem.quoted(written) or "A certificate without a subject"
-    ends = certificate.not_valid_after_utc
-    if ends <= timezone.now():
-        return Trial(subject, False, f"is refused: it expired on {ends:%Y-%m-%d}.")
-    if admits(entries, certificate):
-        by = next(one for one in entries if one in own)
-        return Trial(subject, True, f"enters, by the line {pem.quoted(line(by))}.")
-    return Trial(subject, False, "is refused: no line is in it.", tuple(_lines_for(own)))
-
-
-def _lines_for(own: frozenset[AllowedClientSpec]) -> list[str]:
-    """What can be listed of a certificate, a name rather than a fingerprint, which the next one changes."""
-    kinds = list(IdentityKind)
-    lines = []
-    for one in sorted(own, key=lambda one: (kinds.index(one.kind), one.value)):
-        try:
-            if entry(one.kind, one.value) == one:
-                lines.append(line(one))
-        except AdmissionError:
-            continue
-    return lines

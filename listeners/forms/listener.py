@@ -1,45 +1,19 @@
 """What people fill in about a listener, but its backend servers: the same for a new one and for editing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils.datastructures import MultiValueDict
 
-from certificates.models import Certificate
-from listeners import tls_policies
-from listeners.forms.admission import (
-    AllowedClientsField,
-    Trial,
-    TriedCertificatesField,
-    read_certificates,
-    read_entries,
-    trials,
-)
-from listeners.forms.pickers import (
-    CertificateSource,
-    ChoiceField,
-    ChoicesField,
-    HttpsListenerSource,
-    Picker,
-    Source,
-)
-from listeners.forms.security_policy import PolicyChoice, SecurityPolicyField, value_of
+from listeners.forms.admission import AllowedClientsField, TriedCertificatesField
+from listeners.forms.findings import CHOSEN, Findings
+from listeners.forms.pickers import ChoiceField, ChoicesField
+from listeners.forms.security_policy import SecurityPolicyField, value_of
 from listeners.forms.wording import IDLE, PORT, TIMEOUT, description, errors_of_number, number
 from listeners.models import Listener
-from listeners.models.listener import ca_names_size
-from listeners.models.sni import ServedName, served_names, sni_faults, sni_remarks
 from listeners.reach import socket_refusal
-from listeners.servable import left_out
-from listeners.tls_policies import TlsPolicy
-from listeners.trust_store import LARGEST_NAMES
-
-SERVER = CertificateSource(Certificate.Type.SERVER)
-SNI = CertificateSource(Certificate.Type.SERVER, is_named=True)
-CA = CertificateSource(Certificate.Type.CA)
 
 # What may be left out of what is posted, since pages do not send what they hide, but may not be emptied.
 ASKED = {
@@ -51,15 +25,6 @@ ASKED = {
     "security_policy": "Choose a policy.",
 }
 SWITCHES = ("redirects", "has_sni", "sends_ca_names", "http2")
-ADVANCED = (
-    "security_policy",
-    "http2",
-    "sends_ca_names",
-    "idle_timeout",
-    "request_timeout",
-    "response_timeout",
-    "description",
-)
 # Where the model speaks of a field by another name than the form's.
 SHOWN_AT = {"tls_policy": "security_policy", "custom_tls_policy": "security_policy"}
 HTTPS_ONLY = (
@@ -76,13 +41,11 @@ HTTPS_ONLY = (
     "security_policy",
     "http2",
 )
-CHOSEN = ("ca_certificates", "sni_certificates")
 # What a listener has that does not use a field, where that is not what the model drops anyway.
 EMPTIED: Mapping[str, Any] = {"redirect_to": None, "ca_certificates": [], "sni_certificates": []}
-RARE = frozenset({Listener.Authentication.OPTIONAL, Listener.Authentication.UNVERIFIED})
 
 
-class ListenerForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none at run time
+class ListenerForm(Findings):
     """`initial` may hold what was posted, in order to show it without checking it."""
 
     redirects = forms.BooleanField(
@@ -143,7 +106,10 @@ class ListenerForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none at 
         }
         error_messages = {
             "name": {"required": "Enter a name."},
-            "protocol": {"required": "Choose HTTPS or HTTP."},
+            "protocol": dict.fromkeys(("required", "invalid_choice"), "Choose HTTPS or HTTP."),
+            "authentication": {"invalid_choice": "Choose how clients are authenticated."},
+            "admission": {"invalid_choice": ASKED["admission"]},
+            "sni_matching": {"invalid_choice": ASKED["sni_matching"]},
             "port": errors_of_number(PORT),
             "idle_timeout": errors_of_number(IDLE),
             "request_timeout": errors_of_number(TIMEOUT),
@@ -167,93 +133,6 @@ class ListenerForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none at 
         for name in (*ASKED, "authentication"):
             if name in self.fields:
                 self.fields[name].required = False
-
-    @cached_property
-    def pickers(self) -> Mapping[str, Picker]:
-        """The lists to choose from, by field."""
-        sources: dict[str, Source] = {
-            "server_certificate": SERVER,
-            "ca_certificates": CA,
-            "sni_certificates": SNI,
-        }
-        if self.instance.load_balancer_id:
-            sources["redirect_to"] = HttpsListenerSource(self.instance.load_balancer)
-        return {
-            name: Picker(self[name], source, self._posted(f"search-{name}"), is_many=name in CHOSEN)
-            for name, source in sources.items()
-            if name in self.fields
-        }
-
-    @property
-    def offers_https(self) -> bool:
-        return "server_certificate" in self.fields
-
-    @property
-    def offers_http(self) -> bool:
-        return "redirects" in self.fields
-
-    @property
-    def opens_advanced(self) -> bool:
-        """Whether something in Advanced Settings is wrong or is not as it is proposed."""
-        names = [name for name in ADVANCED if name in self.fields]
-        if self.is_bound and any(name in self.errors for name in names):
-            return True
-        usual = Listener()
-        proposed = {name: getattr(usual, name, value_of(usual)) for name in names}
-        return self.has_rare_authentication or any(
-            _text(self[name].value()) != _text(proposed[name]) for name in names
-        )
-
-    @property
-    def has_rare_authentication(self) -> bool:
-        return "authentication" in self.fields and self["authentication"].value() in RARE
-
-    @property
-    def policies(self) -> list[PolicyChoice]:
-        field = self.fields.get("security_policy")
-        return list(field.offered.values()) if isinstance(field, SecurityPolicyField) else []
-
-    @property
-    def sni_findings(self) -> tuple[list[str], list[str]]:
-        """What is wrong with the SNI certificates chosen so far, and what is worth knowing."""
-        server, sni = (
-            [option.row for option in self.pickers[name].chosen]
-            for name in ("server_certificate", "sni_certificates")
-        )
-        # What was refused is said at the field.
-        faults = [] if self.is_bound else sni_faults(sni)
-        return faults, sni_remarks(server[0] if server else None, sni)
-
-    @cached_property
-    def admission_findings(self) -> tuple[list[str], list[Trial]]:
-        """What is wrong with the list of clients so far, and what becomes of the certificates tried."""
-        if "admission" not in self.fields or self["admission"].value() != Listener.Admission.LISTED:
-            return [], []
-        field = self.fields["allowed_clients"]
-        entries, faults = read_entries(str(field.prepare_value(self["allowed_clients"].value()) or ""))
-        tried = read_certificates(str(self["tried_certificates"].value() or ""))
-        return [] if self.is_bound else faults, trials(entries, tried)
-
-    @cached_property
-    def ca_names_size(self) -> "NamesSize | None":
-        """How much the names of the chosen CAs are; None when there are none."""
-        chosen = [option.value for option in self.pickers["ca_certificates"].chosen]
-        size = ca_names_size(chosen) if chosen else None
-        return NamesSize(size) if size is not None else None
-
-    @property
-    def served_names(self) -> list[ServedName]:
-        """Which certificate is for which name. Of a valid form, as the next three."""
-        return served_names(self.instance.chosen("sni_certificates"))
-
-    @property
-    def chosen_policy(self) -> TlsPolicy:
-        custom = self.instance.custom_tls_policy
-        return custom.policy if custom else tls_policies.BY_NAME[self.instance.tls_policy]
-
-    @property
-    def left_out_suites(self) -> tuple[str, ...]:
-        return left_out(self.chosen_policy)
 
     def clean_authentication(self) -> str:
         chosen: str = self.cleaned_data["authentication"]
@@ -328,10 +207,6 @@ class ListenerForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none at 
         if name in self.fields and name not in self.errors:
             self.add_error(name, sentence)
 
-    def _posted(self, name: str) -> str:
-        given = self.data if self.is_bound else self.initial
-        return str(given.get(name) or "")
-
 
 class ListenerEditForm(ListenerForm):
     """What can change while a listener runs: its protocol and port cannot."""
@@ -343,32 +218,6 @@ class ListenerEditForm(ListenerForm):
             self.fields.pop(name, None)
 
 
-@dataclass(frozen=True)
-class NamesSize:
-    """In octets, as people read numbers."""
-
-    size: int
-
-    @property
-    def octets(self) -> str:
-        return f"{self.size:,}"
-
-    @property
-    def limit(self) -> str:
-        return f"{LARGEST_NAMES:,}"
-
-    @property
-    def is_too_much(self) -> bool:
-        return self.size > LARGEST_NAMES
-
-
 def shown(posted: MultiValueDict[str, str]) -> dict[str, Any]:
     """What was posted as a form's `initial`: to be shown again without being checked."""
     return {name: values if name in CHOSEN else values[-1] for name, values in posted.lists() if values}
-
-
-def _text(value: object) -> str:
-    """A value as a form posts it."""
-    if isinstance(value, bool):
-        return "on" if value else ""
-    return "" if value is None else str(value)

@@ -7,6 +7,7 @@ from django import forms
 
 from listeners import tls_policies
 from listeners.models import Listener, TlsSecurityPolicy
+from listeners.servable import remarks
 from listeners.tls_policies import TlsPolicy
 
 CUSTOM = "custom:"
@@ -20,6 +21,10 @@ class PolicyChoice:
     value: str
     policy: TlsPolicy
     row: TlsSecurityPolicy | None = None
+
+    @property
+    def remarks(self) -> list[str]:
+        return remarks(self.policy)
 
 
 class SecurityPolicyField(forms.ChoiceField):

@@ -1,7 +1,6 @@
 """Listeners: a port of a load balancer, what its clients must show, and where their requests go."""
 
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Self
 
 from django.contrib.auth.models import User
@@ -11,10 +10,13 @@ from django.db import models
 from django.urls import reverse
 
 from certificates.models import Certificate
-from console.models import ConfigurationRevision, RevisedModel, RevisedQuerySet
+from console.models import ConfigurationRevision, RevisedModel
 from listeners import tls_policies
+from listeners.admission import AdmissionError
 from listeners.models.addresses import PORT_RANGE
-from listeners.models.backend_server_group import BackendServer, BackendServerGroup, loop
+from listeners.models.backend_server_group import BackendServerGroup, loop
+from listeners.models.listener_checks import certificate_errors, fault_of_names, listed_clients
+from listeners.models.listener_queryset import ListenerQuerySet
 from listeners.models.load_balancer import LoadBalancer
 from listeners.models.sni import served_names, sni_faults
 from listeners.models.sockets import overlap
@@ -22,50 +24,9 @@ from listeners.models.tls_security_policy import TlsSecurityPolicy
 from listeners.servable import unservable
 from listeners.spec import IdentityKind, SniAlgorithm
 from listeners.tls_policies import KeyType, TlsPolicy
-from listeners.trust_store import LARGEST_NAMES, names_size
 
 IDLE_RANGE = [MinValueValidator(0), MaxValueValidator(4000)]
 TIMEOUT_RANGE = [MinValueValidator(1), MaxValueValidator(300)]
-
-
-class ListenerQuerySet(RevisedQuerySet["Listener"]):
-    def open(
-        self, listener: "Listener", servers: Sequence[BackendServer] = (), group_name: str = ""
-    ) -> "Listener":
-        """Stores a new listener; with servers, in a new backend server group of that name.
-
-        Raises ValidationError.
-        """
-        with ConfigurationRevision.objects.change():
-            if servers:
-                group = BackendServerGroup(name=group_name or f"server_group-{secrets.token_hex(2)}")
-                group.full_clean()
-                group.save()
-                group.hold(servers)
-                listener.backend_server_group = group
-            listener.full_clean()
-            listener.save(force_insert=True)
-        return listener
-
-    def with_relations(self) -> Self:
-        """With all that a page names, and without the sealed private keys, which none does."""
-        certificates = Certificate.objects.defer("sealed_private_key")
-        return (
-            self.select_related(
-                "load_balancer",
-                "backend_server_group",
-                "created_by",
-                "server_certificate",
-                "custom_tls_policy",
-                "redirect_to",
-            )
-            .prefetch_related(
-                "backend_server_group__servers",
-                models.Prefetch("ca_certificates", certificates),
-                models.Prefetch("sni_certificates", certificates),
-            )
-            .defer("server_certificate__sealed_private_key")
-        )
 
 
 class Listener(RevisedModel):
@@ -261,9 +222,12 @@ class Listener(RevisedModel):
     def clean(self) -> None:
         """Drops what the chosen protocol and authentication do not use; refuses what they miss."""
         self._drop_what_is_not_used()
-        errors = self._certificate_errors()
-        if self.admission == self.Admission.LISTED and not self.allowed_clients:
-            errors["allowed_clients"] = "List at least one client; with an empty list nobody could enter."
+        errors = certificate_errors(self)
+        if self.admission == self.Admission.LISTED:
+            try:
+                self.allowed_clients = listed_clients(self.allowed_clients)
+            except AdmissionError as error:
+                errors["allowed_clients"] = str(error)
         if sentences := self._policy_faults():
             errors["tls_policy"] = " ".join(sentences)
         if self.redirect_to and (
@@ -304,36 +268,6 @@ class Listener(RevisedModel):
         elif not self.tls_policy:
             self.tls_policy = tls_policies.DEFAULT.name
 
-    def _certificate_errors(self) -> dict[str, str]:
-        errors: dict[str, str] = {}
-        cas, others = self.chosen("ca_certificates"), self.chosen("sni_certificates")
-        if self.protocol == self.Protocol.HTTPS:
-            if self.server_certificate is None:
-                errors["server_certificate"] = "Choose the server certificate that clients will see."
-            elif self.server_certificate.type != Certificate.Type.SERVER:
-                errors["server_certificate"] = "This is not a server certificate."
-        if self.asks_for_certificates and not cas:
-            errors["ca_certificates"] = "Choose the CA whose client certificates are let in."
-        elif any(one.type != Certificate.Type.CA for one in cas):
-            errors["ca_certificates"] = "Only CA certificates can vouch for clients."
-        elif self.asks_for_certificates and self.sends_ca_names:
-            size = ca_names_size([one.pk for one in cas])
-            if size is None:
-                errors["ca_certificates"] = (
-                    "What is stored of one of these CA certificates cannot be read. Add it again, or leave "
-                    "it out."
-                )
-            elif size > LARGEST_NAMES:
-                errors["sends_ca_names"] = (
-                    f"The names of these CA certificates take {size:,} octets, and TLS has {LARGEST_NAMES:,} "
-                    "for them. Switch this off: clients are checked all the same, only not told by which CAs."
-                )
-        if any(one.type != Certificate.Type.SERVER for one in others):
-            errors["sni_certificates"] = "Only server certificates can be shown to clients."
-        elif faults := sni_faults(others):
-            errors["sni_certificates"] = " ".join(faults)
-        return errors
-
     def _policy_faults(self) -> list[str]:
         try:
             policy = self.policy
@@ -364,7 +298,11 @@ class Listener(RevisedModel):
             self.choose(sni_certificates=[replacement if one == replacement else one for one in others])
         if self.server_certificate == replacement:
             self.server_certificate = replacement
-        faults = [*sni_faults(self.chosen_sni_certificates), *self._policy_faults()]
+        faults = [
+            *fault_of_names(self, replacement),
+            *sni_faults(self.chosen_sni_certificates),
+            *self._policy_faults(),
+        ]
         return [f"Listener {self.name}: {sentence}" for sentence in faults]
 
     def save(self, *args: Any, **options: Any) -> None:
@@ -387,12 +325,3 @@ class Listener(RevisedModel):
     def allowed(self) -> list[tuple[IdentityKind, str]]:
         """Raises ValueError for a damaged row."""
         return [(IdentityKind(kind), str(value)) for kind, value in self.allowed_clients]
-
-
-def ca_names_size(numbers: Sequence[int]) -> int | None:
-    """Octets that the names of these CA certificates take when they are sent; None for a damaged row."""
-    rows = Certificate.objects.filter(pk__in=numbers).order_by("pk")
-    try:
-        return names_size(tuple(rows.values_list("content", flat=True)))
-    except ValueError:
-        return None

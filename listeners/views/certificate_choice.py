@@ -8,7 +8,7 @@ from django.utils.http import urlencode
 
 from certificates.models import Certificate
 from console.http import Request
-from listeners.forms.listener import CHOSEN
+from listeners.forms.findings import CHOSEN
 from listeners.forms.pickers import SEARCH
 from listeners.models import ListenerDraft
 from listeners.models.listener_draft import Posted

@@ -90,7 +90,7 @@ class LiveListener:
 
 @dataclass(frozen=True)
 class ListenerRow:
-    """`traffic` is None where Envoy counts nothing."""
+    """`traffic` is None where Envoy serves nothing."""
 
     listener: Listener
     state: ListenerState
@@ -135,7 +135,7 @@ def live_listener(listener: Listener) -> LiveListener:
         Heard.of(seen),
         digest(repr(seen.parts[listener.pk])),
         tuple((server, health.get((server.address, server.port), UNKNOWN)) for server in servers),
-        traffic(listener, patience) if seen.envoy_answers else None,
+        traffic(listener, patience) if seen.states[listener.pk].is_served else None,
     )
 
 
@@ -147,7 +147,7 @@ def listener_table(load_balancer: LoadBalancer, page: str = "") -> ListenerTable
     for row in rows:
         row.load_balancer = load_balancer
     seen = observation(rows, patience)
-    counted = readings(rows, patience) if seen.envoy_answers else {}
+    counted = readings([row for row in rows if seen.states[row.pk].is_served], patience)
     return ListenerTable(
         load_balancer,
         listeners,

@@ -1,5 +1,6 @@
 """Pages about load balancers: the list, one with its listeners, adding, editing, deleting."""
 
+from django.db.models import Count
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
@@ -9,15 +10,19 @@ from console.stamps import StampForm
 from listeners.drain import Drain, closing
 from listeners.forms import DeleteForm, LoadBalancerForm
 from listeners.forms.changes import DrainForm
-from listeners.models import ListenerDraft, LoadBalancer
+from listeners.models import Listener, ListenerDraft, LoadBalancer
 from listeners.views.edits import accepted, posting, status_of, tell
 from listeners.views.live import listener_table, part_or_nothing
+
+LISTENERS_SHOWN = 5
 
 
 @require_safe
 def load_balancer_list(request: Request) -> HttpResponse:
-    load_balancers = LoadBalancer.objects.prefetch_related("listeners")
-    return render(request, "listeners/load_balancer_list.html", {"load_balancers": load_balancers})
+    load_balancers = LoadBalancer.objects.annotate(count=Count("listeners"))
+    first = Listener.objects.first_of_each(LISTENERS_SHOWN)
+    context = {"load_balancers": [(one, first[one.pk]) for one in load_balancers]}
+    return render(request, "listeners/load_balancer_list.html", context)
 
 
 @require_safe

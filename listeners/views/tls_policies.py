@@ -7,7 +7,8 @@ from django.views.decorators.http import require_safe
 
 from console.http import Request, page_or_dialog, redirect
 from console.stamps import StampForm
-from listeners.drain import closing, contents, drain
+from listeners.drain import Drain, closing, contents, drain
+from listeners.forms.changes import DrainForm
 from listeners.forms.tls_policies import TlsPolicyDeleteForm, TlsPolicyForm
 from listeners.models import TlsSecurityPolicy
 from listeners.models.tls_security_policy import MOST_POLICIES
@@ -49,12 +50,16 @@ def tls_policy_edit(request: Request, pk: int) -> HttpResponse:
         name, before = str(policy), open_listeners(policy)
         form = TlsPolicyForm(posted, instance=policy)
         stamp = StampForm(form.initial, posted)
+        consent = DrainForm(Drain())
         if accepted(stamp, form):
+            # Written, so that the rows are read with it, and given up again unless it may drain.
             form.save()
-            drained = drain(contents(before), contents(open_listeners(policy)))
-            tell(request, f"Security policy {{}} was saved. {drained.report}", policy)
-            return redirect(request, "tls_policy_custom_list")
+            consent = DrainForm(drain(contents(before), contents(open_listeners(policy))), posted)
+            if accepted(consent):
+                tell(request, f"Security policy {{}} was saved. {consent.change.report}", policy)
+                return redirect(request, "tls_policy_custom_list")
     context = {"form": form, "stamp": stamp, "policy": policy, "name": name, "users": users_of(policy)}
+    context |= {"consent": consent}
     return page_or_dialog(
         request,
         "listeners/tls_policy_edit.html",

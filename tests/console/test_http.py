@@ -1,8 +1,9 @@
 import pytest
+from django.http import HttpResponse
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 
-from console.http import page_or_dialog, page_to_return_to, redirect
+from console.http import bodiless_to_head, page_or_dialog, page_to_return_to, redirect
 from tests.factories import user
 
 HTMX = {"HX-Request": "true"}
@@ -14,6 +15,13 @@ def test_redirect_leaves_the_dialog() -> None:
 
     assert (plain.status_code, plain.headers["Location"]) == (302, "/certificates/7/")
     assert (in_dialog.status_code, in_dialog.headers["HX-Redirect"]) == (204, "/certificates/7/")
+
+
+@pytest.mark.parametrize(("method", "content"), [("head", b""), ("get", b"page"), ("post", b"page")])
+def test_head_is_answered_without_a_body(method: str, content: bytes) -> None:
+    answer = bodiless_to_head(lambda _: HttpResponse(b"page", headers={"Content-Length": "4"}))
+    response = answer(getattr(RequestFactory(), method)("/"))
+    assert (response.content, response.headers["Content-Length"]) == (content, "4")
 
 
 @pytest.mark.parametrize(("headers", "title"), [({}, "500"), (HTMX, "404")])

@@ -74,6 +74,7 @@ def test_entry_is_understood(written: str, kind: IdentityKind, value: str) -> No
         ("email: a@b@test.com", "a@b@test.com is no e-mail address."),
         ("uri: client.test.com", "client.test.com is no URI."),
         ("uri: spiffe://test.com/a b", "spiffe://test.com/a b is no URI."),
+        ("bogus: x", "bogus: x begins with none of the kinds: dns, email, uri, ip, subject, fingerprint."),
         ("ip: 192.0.2.0/24", "192.0.2.0/24 is no IP address."),
         ("ip: fe80::1%eth0", "fe80::1%eth0 is no IP address."),
         ("ip: 1", "1 is no IP address."),

@@ -173,7 +173,7 @@ def test_listener_form_leaves_what_was_not_asked_as_it_is_proposed(pki: Pki) -> 
         ({"name": "a\0b"}, {"name": ["Null characters are not allowed."]}),
         (
             {"protocol": "SMTP"},
-            {"protocol": ["Select a valid choice. SMTP is not one of the available choices."]},
+            {"protocol": ["Choose HTTPS or HTTP."]},
         ),
         ({"port": ""}, {"port": ["Enter a port from 1 to 65535."]}),
         ({"port": "0"}, {"port": ["Enter a port from 1 to 65535."]}),

@@ -87,3 +87,17 @@ def test_looking_at_a_deletion_deletes_nothing(signed_in: Client) -> None:
     for name, number in (("listener_delete", row.pk), ("load_balancer_delete", row.load_balancer_id)):
         assert signed_in.get(reverse(name, args=[number]), {"confirmation": "DELETE"}).status_code == 200
     assert Listener.objects.get() == row
+
+
+def test_list_reads_the_first_listeners_of_each_alone(signed_in: Client) -> None:
+    many, few = factories.load_balancer("many", "127.0.0.3"), factories.load_balancer("few", "127.0.0.4")
+    for port in range(8001, 8008):
+        factories.listener(many, port, name=f"m{port}")
+    factories.listener(few, 8001, name="one")
+
+    page = signed_in.get(reverse("load_balancer_list"))
+
+    shown = [(one.name, [row.name for row in rows]) for one, rows in page.context["load_balancers"]]
+    assert shown == [("few", ["one"]), ("many", [f"m{port}" for port in range(8001, 8006)])]
+    assert "m8005 (HTTP/8005) View all 7" in words(page.content)
+    assert "View all 1" not in words(page.content)

@@ -223,3 +223,36 @@ def test_load_balancer_is_kept_by_its_listeners() -> None:
     with pytest.raises(Exception, match="protected"):
         row.load_balancer.delete()
     assert LoadBalancer.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("pairs", "stored"),
+    [
+        ([["dns", "Robot.test.com."], ["dns", "robot.test.com"]], [["dns", "robot.test.com"]]),
+        ([["ip", "2001:DB8::0:1"]], [["ip", "2001:db8::1"]]),
+        ([], None),
+        ([["dns", "*.test.com"]], None),
+        ([["dns", ""]], None),
+        ([["nobody", "robot.test.com"]], None),
+        ([["dns", 1]], None),
+        (["dns"], None),
+        ({"dns": "robot.test.com"}, None),
+        ("dns", None),
+        ([["dns", f"r{number}.test.com"] for number in range(201)], None),
+    ],
+)
+def test_allowed_clients_are_stored_as_they_are_compared(
+    pki: Pki, pairs: object, stored: list[list[str]] | None
+) -> None:
+    row = factories.listener(
+        server_certificate=factories.server_certificate(pki.modern.server),
+        ca_certificate=factories.ca_certificate(pki.modern.ca),
+    )
+    row.admission, row.allowed_clients = Listener.Admission.LISTED, pairs
+    if stored is None:
+        with pytest.raises(ValidationError) as caught:
+            row.full_clean()
+        assert set(caught.value.message_dict) >= {"allowed_clients"}
+    else:
+        row.full_clean()
+        assert row.allowed_clients == stored

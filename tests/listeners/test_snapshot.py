@@ -1,18 +1,21 @@
 """From rows to specs: what is asked for, at what cost, and that damaged rows never open anything (F1)."""
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from certificates.models import Certificate
 from console.models import ConfigurationRevision, RevisedModel
 from listeners import snapshot
 from listeners.models import Listener, LoadBalancer, TlsSecurityPolicy
+from listeners.spec import AllowedClientSpec, ClientAuthenticationSpec, IdentityKind
 from listeners.tls_policies import TLS_1_3_SUITES
 from tests import factories
 from tests.backend import Backend
@@ -94,6 +97,42 @@ def test_private_key_sealed_by_a_lost_master_key_is_a_problem_of_its_listeners_a
     assert found.problems == {
         broken.pk: "The master key '0000' that sealed this private key is not configured."
     }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_write_during_the_reading_is_not_mixed_in(pki: Pki) -> None:
+    """The clients of before beside the CA of afterwards would let in whom neither version does."""
+    ca, other = factories.ca_certificate(pki.modern.ca), factories.ca_certificate(pki.guide.ca)
+    server = factories.server_certificate(pki.modern.server)
+    row = factories.listener(server_certificate=server, ca_certificate=ca)
+    writers: list[threading.Thread] = []
+
+    def write() -> None:
+        edited = Listener.objects.get(pk=row.pk).choose(ca_certificates=[other])
+        edited.admission, edited.allowed_clients = Listener.Admission.LISTED, [["dns", "client.test.com"]]
+        # SQLite's databases in memory have one writer or readers at a time, those in files have both.
+        with suppress(OperationalError):
+            edited.save()
+        connection.close()
+
+    def between_two_queries(execute: Any, sql: str, *others: Any) -> Any:
+        if not writers and '"listeners_listenercacertificate"' in sql:
+            writers.append(threading.Thread(target=write))
+            writers[0].start()
+            writers[0].join()
+        return execute(sql, *others)
+
+    with connection.execute_wrapper(between_two_queries):
+        [found] = snapshot.configuration().listeners
+
+    assert len(writers) == 1
+    assert found.tls
+    assert found.tls.client in (
+        ClientAuthenticationSpec((ca.pk,)),
+        ClientAuthenticationSpec(
+            (other.pk,), allowed=(AllowedClientSpec(IdentityKind.DNS, "client.test.com"),)
+        ),
+    )
 
 
 def test_number_of_queries_does_not_grow(pki: Pki) -> None:

@@ -84,7 +84,11 @@ def test_change_reaches_every_listener_and_says_what_it_drains(
         answer = signed_in.post(url, renamed, follow=True)
         assert "renamed was saved. No open connection is drained." in words(answer.content)
         changed = {**renamed, "versions": ["TLSv1.2"], "stamp": stamp_of(signed_in, url)}
-        answer = signed_in.post(url, changed, follow=True)
+        refused = signed_in.post(url, changed)
+        assert (refused.status_code, TlsSecurityPolicy.objects.get().versions) == (422, BOTH["versions"])
+        assert "Nothing was saved yet. This drains 3 open connections" in words(refused.content)
+        assert "Save and drain 3 open connections" in words(refused.content)
+        answer = signed_in.post(url, {**changed, "drain": "agreed"}, follow=True)
         assert "renamed was saved. 3 open connections are drained" in words(answer.content)
 
     deliver()

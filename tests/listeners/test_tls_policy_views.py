@@ -288,3 +288,12 @@ def posted_listener(client: Client, row: Listener, security_policy: str) -> Any:
     page = client.get(url).content.decode()
     form = next(form for form in html_forms(page) if "security_policy" in form.fields)
     return client.post(url, form.filled({"security_policy": security_policy}))
+
+
+def test_wizard_says_what_a_policy_does_to_clients(signed_in: Client) -> None:
+    certificate = factories.listing_certificate()
+    row = factories.listener(server_certificate=certificate)
+    page = words(signed_in.get(reverse("listener_edit", args=[row.pk])).content)
+    assert "Today's clients refuse TLS 1.0 and TLS 1.1 and connect with a newer version." in html.unescape(
+        page
+    )

@@ -1,10 +1,17 @@
 """The counters that pages show, against traffic that is known."""
 
 import socket
+import time
 
 import pytest
+from pytest_django import Settings
 
+from listeners.dataplane.reading import TrafficReading, open_connections, traffic_readings
+from listeners.deployment import admin_socket
+from listeners.freshness import Patience
 from listeners.models import Listener
+from listeners.rendering import envoy as rendering
+from listeners.traffic import Counts
 from tests import factories
 from tests.backend import Backend, running_backend
 from tests.conftest import Pki
@@ -124,3 +131,46 @@ def test_errors_and_open_connections_are_counted_for_their_listener_alone(
         "Answers 5xx": 2,
     }
     assert set(pages.counters(quiet).values()) == {0}
+
+
+@pytest.mark.parametrize("others", [1, 1_000])
+def test_open_connections_are_those_of_the_listeners_asked_about(
+    pages: Pages, backend: Backend, others: int
+) -> None:
+    """Also of more listeners than one pattern can name."""
+    balancer = factories.load_balancer()
+    one, other = (factories.listener(balancer, free_port(), [server(backend)]) for _ in range(2))
+    pages.serve(one)
+    pages.serve(other)
+    name = rendering.listener_name(one.pk)
+    names = [name, *(f"listener-{other.pk + number}" for number in range(1, others + 1))]
+    with (
+        socket.create_connection(("127.0.0.1", one.port)),
+        socket.create_connection(("127.0.0.1", other.port)),
+    ):
+        wanted = {**dict.fromkeys(names, 0), name: 1}
+        eventually(lambda: open_connections(admin_socket(), names) == wanted, "one open connection")
+
+
+@pytest.mark.parametrize(("bound", "is_remembered"), [(3600, True), (0, False)])
+def test_answer_that_took_long_serves_all_pages_for_a_while(
+    pages: Pages, backend: Backend, settings: Settings, bound: int, is_remembered: bool
+) -> None:
+    """But for no longer than a page's word may be old."""
+    settings.ELB_STATUS_SECONDS = 3
+    listener = pages.serve(factories.listener(port=free_port(), servers=[server(backend)]))
+    eventually(lambda: "Healthy" in pages.health(listener, backend.port), "healthy")
+    counts, name = Slow(), rendering.listener_name(listener.pk)
+    patience = Patience(time.monotonic() + 60)
+    settings.ELB_STATUS_SECONDS = bound
+    before = counts.readings(admin_socket(), patience)
+    assert curl(f"http://127.0.0.1:{listener.port}/").status == 200
+    wanted = TrafficReading(connections=1, requests=1)
+    eventually(lambda: traffic_readings(admin_socket())[name] == wanted, "one request is counted")
+    after = counts.readings(admin_socket(), patience)
+    assert (before.get(name), after.get(name)) == (None, None if is_remembered else wanted)
+
+
+class Slow(Counts):
+    QUICK = 0.0
+    SHARE = 10_000_000

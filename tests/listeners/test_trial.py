@@ -1,5 +1,7 @@
 """What Envoy would refuse is said on the form, and nothing of it is stored."""
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,16 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from certificates.models import Certificate
+from console.waking import wake_socket
+from listeners import snapshot
+from listeners.dataplane import vouching
+from listeners.dataplane.binary import envoy_binary
+from listeners.dataplane.preflight import Preflight
 from listeners.models import BackendServerGroup, Listener, ListenerDraft
 from listeners.trial import objection
 from tests import factories
 from tests.conftest import Pki
+from tests.listeners.dataplane.test_preflight import refusals
 from tests.listeners.test_views import stamp_of, words
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +44,54 @@ def test_listener_that_envoy_takes_has_no_objection(pki: Pki) -> None:
     plain = factories.listener()
     mutual = factories.listener(server_certificate=server, ca_certificate=ca)
     assert [objection(one) for one in (plain, mutual)] == [("", ""), ("", "")]
+
+
+@pytest.fixture
+def control_plane() -> Iterator[socket.socket]:
+    """Where the control plane is told things."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.bind(str(wake_socket()))
+        heard.setblocking(False)
+        yield heard
+    wake_socket().unlink()
+
+
+def test_edit_tells_the_control_plane_what_passed(
+    signed_in: Client, control_plane: socket.socket, pki: Pki
+) -> None:
+    """Of the very content that the control plane then reads, so it does not try it again."""
+    server = factories.server_certificate(pki.modern.server)
+    ca = factories.ca_certificate(pki.modern.ca)
+    row = factories.listener(server_certificate=server, servers=[factories.backend_server()])
+    url = reverse("listener_edit", args=[row.pk])
+    fields = {
+        "name": "after",
+        "authentication": "mutual",
+        "server_certificate": server.pk,
+        "ca_certificates": ca.pk,
+        "stamp": stamp_of(signed_in, url),
+    }
+    assert signed_in.post(url, fields).status_code == 302
+    voucher = vouching.read(control_plane.recv(1000))
+    assert voucher is not None
+    wanted = snapshot.configuration()
+    hasty, trusting = (Preflight(envoy_binary(), limit=0.0) for _ in range(2))  # nothing passes in no time
+    trusting.take(voucher)
+    assert (list(refusals(hasty, wanted)), refusals(trusting, wanted)) == ([row.pk], {})
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_what_did_not_pass_or_has_no_number_is_not_vouched_for(
+    control_plane: socket.socket, bad: Certificate, is_new: bool
+) -> None:
+    row = factories.listener(server_certificate=Certificate.objects.get(name="good"))
+    if is_new:
+        row.pk = None
+    else:
+        row.server_certificate = bad
+    assert bool(objection(row, [])[1]) != is_new
+    with pytest.raises(BlockingIOError):
+        control_plane.recv(1000)
 
 
 def test_wizard_keeps_what_envoy_would_refuse(signed_in: Client, bad: Certificate) -> None:
@@ -73,13 +129,17 @@ def test_edit_refuses_what_envoy_would_refuse(signed_in: Client, pki: Pki, bad: 
     assert (row.name, row.server_certificate) == ("before", good)
 
 
-def test_enabling_is_refused_where_envoy_would_refuse_it(signed_in: Client, bad: Certificate) -> None:
-    row = factories.listener(server_certificate=bad)
-    row.switch(False)
-    answer = signed_in.post(reverse("listener_enable", args=[row.pk]))
-    row.refresh_from_db()
-    assert (answer.status_code, row.is_enabled) == (422, False)
-    assert "Envoy cannot use the server certificate" in words(answer.content)
+@pytest.mark.parametrize("what", ["listener", "load_balancer"])
+def test_enabling_is_refused_where_envoy_would_refuse_it(
+    signed_in: Client, bad: Certificate, what: str
+) -> None:
+    row = factories.listener(server_certificate=bad, name="shop")
+    switched = row if what == "listener" else row.load_balancer
+    switched.switch(False)
+    answer = signed_in.post(reverse(f"{what}_enable", args=[switched.pk]))
+    switched.refresh_from_db()
+    assert (answer.status_code, switched.is_enabled) == (422, False)
+    assert "Listener shop: Envoy cannot use the server certificate" in words(answer.content)
 
 
 @pytest.mark.parametrize("program", ["missing", "hanging", "killed"])

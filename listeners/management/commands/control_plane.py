@@ -33,7 +33,7 @@ class Command(BaseCommand):
             preflight = Preflight(envoy_binary(settings.ELB_ENVOY_BINARY))
         except BinaryError as error:
             raise CommandError(str(error)) from error
-        asyncio.run(_serve(Database(preflight)))
+        asyncio.run(_serve(preflight))
 
 
 class Database:
@@ -50,10 +50,10 @@ class Database:
         return snapshot.configuration(asked)
 
 
-async def _serve(source: Database) -> None:
-    control_plane = ControlPlane(source, settings.ELB_NODE_ID)
+async def _serve(preflight: Preflight) -> None:
+    control_plane = ControlPlane(Database(preflight), settings.ELB_NODE_ID)
     serving = asyncio.create_task(
-        control_plane.serve(control_plane_socket(), _remote_listener(), wake_socket())
+        control_plane.serve(control_plane_socket(), _remote_listener(), wake_socket(), preflight.take)
     )
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

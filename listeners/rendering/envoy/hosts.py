@@ -21,7 +21,7 @@ from listeners.rendering.envoy.client_authentication import verdict_routes
 from listeners.rendering.envoy.sni import STAR, Chain
 from listeners.spec import SniAlgorithm, TlsSpec
 
-MISDIRECTED = 421
+BAD_REQUEST, MISDIRECTED = 400, 421
 PORT = "(:[0-9]+)?"
 LABEL = "[a-z0-9_-]+"
 # A star takes in whatever stands before it; "user@www.test.com" is not to pass for a name of its own.
@@ -33,7 +33,8 @@ def virtual_hosts(
 ) -> list[VirtualHost]:
     """The hosts of `chain`, which is one of `chains`, go to `forward`; every other is answered with 421."""
     if tls is None or chain is None or len(chains) < 2:
-        return [VirtualHost(name="all", domains=["*"], routes=verdict_routes(tls, forward))]
+        routes = [_with_several_hosts(), *verdict_routes(tls, forward)]
+        return [VirtualHost(name="all", domains=["*"], routes=routes)]
     names = {name: one == chain for one in chains for name in one.names if _can_come(name, chain)}
     exact = [(name, is_own) for name, is_own in names.items() if not name.startswith(STAR)]
     found = [
@@ -81,9 +82,16 @@ def _matching(route: Route, host: str) -> Route:
     return copy
 
 
+def _with_several_hosts() -> Route:
+    """Envoy joins several Host lines by commas; a backend server may read one of them (RFC 9112, 3.2)."""
+    joined = HeaderMatcher(name=":authority", string_match=StringMatcher(contains=","))
+    return _answer(BAD_REQUEST, "A request has one host.\n", RouteMatch(prefix="/", headers=[joined]))
+
+
 def _misdirected() -> Route:
-    sentence = DataSource(inline_string="This connection is not for this host.\n")
-    return Route(
-        match=RouteMatch(prefix="/"),
-        direct_response=DirectResponseAction(status=MISDIRECTED, body=sentence),
-    )
+    return _answer(MISDIRECTED, "This connection is not for this host.\n", RouteMatch(prefix="/"))
+
+
+def _answer(status: int, sentence: str, match: RouteMatch) -> Route:
+    body = DataSource(inline_string=sentence)
+    return Route(match=match, direct_response=DirectResponseAction(status=status, body=body))

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from envoy.config.common.mutation_rules.v3.mutation_rules_pb2 import HeaderMutation
 from envoy.config.core.v3.address_pb2 import CidrRange
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
 from envoy.config.core.v3.extension_pb2 import TypedExtensionConfig
 from envoy.config.core.v3.protocol_pb2 import HttpProtocolOptions
 from envoy.config.route.v3.route_components_pb2 import (
@@ -39,6 +40,12 @@ from listeners.spec import BackendServerGroupSpec, ListenerSpec, RedirectSpec, T
 HTTPS_PORT = 443
 # A connection that has been idle for its time still takes a request that is on its way, and answers it.
 CLOSING = timedelta(seconds=1)
+# Envoy passes Connection on with an upgrade and in no other request. A header that the client names there
+# would be dropped by a proxy behind, the verdict among them (pitfall H2).
+UPGRADE_ALONE = HeaderValueOption(
+    header=HeaderValue(key="Connection", value="Upgrade"),
+    append_action=HeaderValueOption.OVERWRITE_IF_EXISTS,
+)
 
 
 def http_connection_manager(
@@ -58,6 +65,7 @@ def http_connection_manager(
             virtual_hosts=virtual_hosts(spec.tls, _route(spec), chain, chains),
             # Ports are overlooked rather than stripped, for backends see the Host that the client sent.
             ignore_port_in_host_matching=has_hosts,
+            request_headers_to_add=[UPGRADE_ALONE],
         ),
         strip_trailing_host_dot=has_hosts,
         http_filters=[router],

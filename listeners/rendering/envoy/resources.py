@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any as AnyValue
 
 from envoy.config.bootstrap.v3.bootstrap_pb2 import Bootstrap
@@ -38,6 +37,8 @@ SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret" 
 
 ResourceKey = tuple[str, str]
 
+MOST_REMEMBERED = 20_000  # listeners; those that were deleted are among them for a while
+
 
 @dataclass(frozen=True)
 class Resource:
@@ -58,6 +59,10 @@ class Resource:
         return self.type_url, self.name
 
 
+# By the listener's id. Only what each was last: with many names that is hundreds of kilobytes.
+_last_rendered: dict[int, tuple[ListenerSpec, tuple[Resource, ...]]] = {}
+
+
 def resources(configuration: ConfigurationSpec) -> tuple[Resource, ...]:
     """Every resource of a configuration, each once."""
     found: dict[ResourceKey, Resource] = {}
@@ -73,9 +78,18 @@ def resources(configuration: ConfigurationSpec) -> tuple[Resource, ...]:
     return tuple(found.values())
 
 
-@lru_cache(maxsize=20_000)
 def listener_resources(spec: ListenerSpec) -> tuple[Resource, ...]:
     """The listener first, then its cluster and its endpoints: all that a listener is but for the secrets."""
+    last, resources = _last_rendered.get(spec.id, (None, ()))
+    if last != spec:
+        resources = _rendered(spec)
+        if len(_last_rendered) >= MOST_REMEMBERED:
+            _last_rendered.clear()
+        _last_rendered[spec.id] = spec, resources
+    return resources
+
+
+def _rendered(spec: ListenerSpec) -> tuple[Resource, ...]:
     body = packed(listener_message(spec, ADS))
     parts = _group_resources(spec.group) if spec.group else ()
     needs = frozenset((*(part.key for part in parts), *secret_keys(spec.tls)))

@@ -1,5 +1,6 @@
 """The control plane and a real Envoy: what is delivered, refused, kept and removed."""
 
+import asyncio
 import socket
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from listeners.dataplane import control_plane
 from listeners.dataplane.delivery_status import ChangeTimes, change_times, withheld
+from listeners.dataplane.vouching import Voucher
 from listeners.spec import HealthCheckSpec, ServerCertificateSpec, TlsSpec
 from tests.backend import Backend, running_backend
 from tests.conftest import Pki
@@ -126,6 +128,16 @@ def test_datagram_wakes_the_control_plane(lab: EnvoyLab, backend: Backend, monke
     monkeypatch.undo()
     lab.stop_control_plane()
     lab.start_control_plane()
+
+
+def test_datagram_that_is_a_voucher_is_handed_on_and_wakes_nobody() -> None:
+    woken, taken = asyncio.Event(), list[Voucher]()
+    waking = control_plane.Waking(woken, taken.append)
+    voucher = Voucher(7, "0" * 64)
+    waking.datagram_received(voucher.message, None)
+    assert (taken, woken.is_set()) == ([voucher], False)
+    waking.datagram_received(b"!", None)
+    assert (taken, woken.is_set()) == ([voucher], True)
 
 
 def test_listeners_that_swap_ports_are_both_served(lab: EnvoyLab, backend: Backend) -> None:

@@ -131,6 +131,23 @@ def test_removal_stays_withheld_while_the_addition_is_refused_in_another_way() -
     assert told(session.responses()) == []
 
 
+def test_listener_that_is_tried_once_more_withholds_no_removal() -> None:
+    """Somebody disables a listener at the moment at which another's port is found taken as before."""
+    old, bad = http(1, 8000, 80), replace(http(2, 8001, 80), action=group(1, 80))
+    session = connected(desired(configuration(old)))
+    aim(session, desired(configuration(old, bad)))
+    session.receive(acknowledge(session.responses()[0], "listener-2: cannot bind"))
+    session.retry()
+    aim(session, desired(configuration(bad)))
+    again = session.responses()
+    session.receive(acknowledge(again[0], "listener-2: cannot bind"))
+
+    assert [told(r) for r in (again, session.responses())] == [
+        [("Listener", ["listener-2"], [])],
+        [("Listener", [], ["listener-1"])],
+    ]
+
+
 def test_listener_that_moves_to_a_socket_over_its_own_gives_it_up_first() -> None:
     listener = http(1, 8000, 80)
     session = connected(desired(configuration(listener)))

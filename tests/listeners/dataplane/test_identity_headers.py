@@ -120,6 +120,16 @@ def test_forged_identity_header_is_dropped(
     assert {name: value for name, value in seen.items() if name in folded} == {verdict: targets[kind].verdict}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_upgrade_names_no_header_that_a_proxy_behind_would_drop(
+    backend: Backend, targets: dict[str, Target], kind: str
+) -> None:
+    asked = ["Upgrade: websocket", f"Connection: X-Forwarded-For, Upgrade, {VERDICT_HEADER}"]
+    seen = arrived(backend, targets[kind], asked, "--http1.1")
+    verdict = seen[VERDICT_HEADER.upper().replace("-", "_")]
+    assert (seen["UPGRADE"], seen["CONNECTION"], verdict) == ("websocket", "Upgrade", targets[kind].verdict)
+
+
 def test_forwarded_for_ends_with_the_address_that_connected(
     backend: Backend, targets: dict[str, Target]
 ) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from listeners.dataplane import preflight as preflight_module
+from listeners.dataplane import vouching
 from listeners.dataplane.binary import envoy_binary
 from listeners.dataplane.preflight import Preflight, Verdict
 from listeners.dataplane.reasons import WITHHELD, explained, quotable
@@ -114,6 +116,96 @@ def test_refused_listener_does_not_pass_with_a_new_secret(pki: Pki) -> None:
     before = refusals(preflight, configuration(good, bad, server=pki.guide.server))
     after = refusals(preflight, configuration(good, bad, server=pki.modern.server))
     assert (list(before), list(after)) == ([2], [2])
+
+
+def vouched_for(preflight: Preflight, wanted: ConfigurationSpec) -> Preflight:
+    """A pre-flight that another, of the same program, has told what passed of the first listener."""
+    voucher = Preflight(preflight.binary).voucher(wanted.listeners[0], wanted)
+    heard = vouching.read(voucher.message)
+    assert heard == voucher
+    preflight.take(heard)
+    return preflight
+
+
+def test_content_that_is_vouched_for_is_not_tried_again(pki: Pki) -> None:
+    """One listener's, with its key, CA and backend servers; the other is tried."""
+    one, other = https(1, 8001, 80, ca=2), https(2, 8002, 80)
+    wanted = configuration(one, other, server=pki.modern.server, cas={2: pki.modern.ca})
+    counted = Counted(envoy_binary())
+    assert refusals(vouched_for(counted, wanted), wanted) == {}
+    assert refusals(counted, wanted) == {}
+    assert counted.tried == [[2]]
+
+
+def test_voucher_is_spent_with_the_next_look(pki: Pki) -> None:
+    """Also when that found something else."""
+    one = configuration(https(1, 8001, 80), server=pki.modern.server)
+    other = configuration(https(1, 8002, 80), server=pki.modern.server)
+    counted = vouched_for(Counted(envoy_binary()), one)
+    assert [refusals(counted, wanted) for wanted in (other, one)] == [{}, {}]
+    assert counted.tried == [[1], [1]]
+
+
+@pytest.mark.parametrize("part", ["listener", "key", "CA", "backend server", "health check"])
+def test_voucher_for_other_content_counts_for_nothing(pki: Pki, part: str) -> None:
+    """Only what it speaks of was tried; the rest is the same to the last byte."""
+    spec = https(1, 8001, 80, ca=2)
+    wanted = configuration(spec, server=pki.modern.server, cas={2: pki.modern.ca})
+    other_key = ServerCertificateSpec(1, pki.modern.server.certificate_pem, pki.guide.server.key_pem)
+    changed = {
+        "listener": replace(wanted, listeners=(replace(spec, port=8002),)),
+        "key": replace(wanted, server_certificates={1: other_key}),
+        "CA": configuration(spec, server=pki.modern.server, cas={2: pki.guide.ca}),
+        "backend server": replace(wanted, listeners=(replace(spec, action=group(1, 81)),)),
+        "health check": replace(
+            wanted,
+            listeners=(
+                replace(spec, action=replace(group(1, 80), health_check=HealthCheckSpec(interval=0))),
+            ),
+        ),
+    }[part]
+    counted = Counted(envoy_binary())
+    found = refusals(vouched_for(counted, wanted), changed)
+    assert counted.tried == [[1]]
+    assert set(found) == ({1} if part in ("key", "health check") else set())
+
+
+def test_voucher_of_another_program_counts_for_nothing(tmp_path: Path, pki: Pki) -> None:
+    """Such as the Envoy before it was replaced at the same place."""
+    wanted = configuration(https(1, 8001, 80), server=pki.modern.server)
+    program = tmp_path / "envoy"
+    program.write_text(f'#!/bin/sh\nexec {envoy_binary()} "$@"\n')
+    program.chmod(stat.S_IRWXU)
+    counted = vouched_for(Counted(program), wanted)
+    program.write_text('#!/bin/sh\necho "not this one" >&2\nexit 1\n')
+    assert refusals(counted, wanted) == {1: "not this one"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"!",
+        b"passed 1 " + b"0" * 63,
+        b"passed 1 " + b"G" * 64,
+        b"passed -1 " + b"0" * 64,
+        b"passed 1 " + b"0" * 64 + b"\n",
+        b"passed " + b"1" * 19 + b" " + b"0" * 64,
+        b"\xff" * 8,
+    ],
+)
+def test_message_that_is_no_voucher_is_none(message: bytes) -> None:
+    assert vouching.read(message) is None
+
+
+def test_only_so_many_vouchers_wait(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight_module, "MOST_VOUCHERS", 2)
+    wanted = configuration(*(https(n, 8000 + n, 80) for n in (1, 2, 3)), server=pki.modern.server)
+    counted = Counted(envoy_binary())
+    for spec in wanted.listeners:
+        counted.take(Preflight(counted.binary).voucher(spec, wanted))
+    assert refusals(counted, wanted) == {}
+    assert counted.tried == [[1]]
 
 
 class Counted(Preflight):

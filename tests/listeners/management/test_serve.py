@@ -27,13 +27,13 @@ from tests.traffic import traffic
 from tests.waiting import eventually
 
 Start = Callable[..., LiveConsole]
+# What Envoy cannot open is saved, as if it had been free a moment ago, and Envoy says so.
+PORTS_UNTRIED = {"ELB_CHECK_SOCKETS": "0"}
 
 
-def mutual_listener(
-    client: ConsoleClient, backend: Backend, pki: Pki, port: int | None = None
-) -> tuple[int, str]:
-    """A running mutual listener on 0.0.0.0; returns its id and a URL."""
-    port = port or free_port()
+def mutual_listener(client: ConsoleClient, backend: Backend, pki: Pki) -> tuple[int, str, int, int]:
+    """A running mutual listener on 0.0.0.0; returns its id, a URL, and the ids of its two certificates."""
+    port = free_port()
     server = client.add_certificate(
         "server", "server", pki.modern.server.certificate_pem, pki.modern.server.key_pem
     )
@@ -42,7 +42,7 @@ def mutual_listener(
         1, port, [BackendFields(backend.port)], server_certificate=server, ca_certificate=ca
     )
     client.wait_running(listener)
-    return listener, f"https://127.0.0.1:{port}/"
+    return listener, f"https://127.0.0.1:{port}/", server, ca
 
 
 def with_certificate(pair: KeyPair) -> tuple[str | Path, ...]:
@@ -54,7 +54,7 @@ def test_killed_console_leaves_envoy_serving_and_adopts_it(
 ) -> None:
     console = live_console()
     client = console.client()
-    listener, url = mutual_listener(client, backend, pki)
+    listener, url, *_ = mutual_listener(client, backend, pki)
     envoy = console.envoy_pid()
 
     with traffic(url, pki.modern.client) as seen:
@@ -74,7 +74,7 @@ def test_killed_console_leaves_envoy_serving_and_adopts_it(
 
 def test_restart_leaves_envoy_serving(live_console: Start, backend: Backend, pki: Pki) -> None:
     console = live_console()
-    listener, url = mutual_listener(console.client(), backend, pki)
+    listener, url, *_ = mutual_listener(console.client(), backend, pki)
     envoy, serve = console.envoy_pid(), console.pid
 
     with traffic(url, pki.modern.client) as seen:
@@ -88,7 +88,7 @@ def test_restart_leaves_envoy_serving(live_console: Start, backend: Backend, pki
 def test_envoy_that_dies_is_started_again(live_console: Start, backend: Backend, pki: Pki) -> None:
     console = live_console()
     client = console.client()
-    listener, url = mutual_listener(client, backend, pki)
+    listener, url, *_ = mutual_listener(client, backend, pki)
     first = console.envoy_pid()
 
     psutil.Process(first).kill()
@@ -125,12 +125,11 @@ def link_in(log: str) -> str:
 
 
 def test_server_certificate_is_replaced_under_traffic(
-    live_console: Start, backend: Backend, pki: Pki, tmp_path: Path
+    console: LiveConsole, backend: Backend, pki: Pki, tmp_path: Path
 ) -> None:
     """Pitfalls A4 and A6: the new one is served and read back, and nobody's connection is cut."""
-    console = live_console()
     client = console.client()
-    listener, url = mutual_listener(client, backend, pki)
+    listener, url, server, _ = mutual_listener(client, backend, pki)
     before = served_certificate(url)
     renewed = issue(tmp_path, "renewed", pki.modern.ca, key="RSA-2048", extensions=SERVER_EXTENSIONS)
     found = []
@@ -138,9 +137,10 @@ def test_server_certificate_is_replaced_under_traffic(
     with traffic(url, pki.modern.client) as seen:
         for pair in (renewed, pki.modern.server):
             replacement = {"content": pair.certificate_pem, "private_key": pair.key_pem}
-            client.submit("/certificates/1/edit/", **replacement)
+            client.submit(f"/certificates/{server}/edit/", **replacement)
             eventually(
-                lambda: "Serves this certificate" in client.get("/certificates/1/served/"), "its being served"
+                lambda: "Serves this certificate" in client.get(f"/certificates/{server}/served/"),
+                "its being served",
             )
             found.append(served_certificate(url))
             client.wait_running(listener)
@@ -160,16 +160,15 @@ def served_certificate(url: str) -> str:
     return shown.partition("-----BEGIN CERTIFICATE-----")[2].partition("-----END CERTIFICATE-----")[0]
 
 
-def test_listener_is_edited_and_deleted(live_console: Start, backend: Backend, pki: Pki) -> None:
-    console = live_console()
+def test_listener_is_edited_and_deleted(console: LiveConsole, backend: Backend, pki: Pki) -> None:
     client = console.client()
-    listener, url = mutual_listener(client, backend, pki)
+    listener, url, _, ca = mutual_listener(client, backend, pki)
     assert curl("-k", url).status == 0
 
     client.edit_listener(listener, authentication="one-way")
     client.wait_running(listener)
     opened = curl("-k", url).status
-    client.edit_listener(listener, authentication="mutual", ca_certificates=[2])
+    client.edit_listener(listener, authentication="mutual", ca_certificates=[ca])
     client.wait_running(listener)
     closed = curl("-k", url).status, curl("-k", *with_certificate(pki.modern.client), url).status
     client.delete_listener(listener)
@@ -181,9 +180,9 @@ def test_listener_is_edited_and_deleted(live_console: Start, backend: Backend, p
 def test_port_taken_by_another_program_is_said_on_the_page(
     live_console: Start, backend: Backend, pki: Pki
 ) -> None:
-    console = live_console()
+    console = live_console(**PORTS_UNTRIED)
     client = console.client()
-    _, url = mutual_listener(client, backend, pki)
+    _, url, *_ = mutual_listener(client, backend, pki)
     with socket.create_server(("0.0.0.0", 0)) as other:
         port = other.getsockname()[1]
         taken = client.add_listener(1, port, [BackendFields(backend.port)])
@@ -198,7 +197,7 @@ def test_changed_port_of_the_load_balancer_is_rejected_and_the_old_version_serve
     live_console: Start, backend: Backend
 ) -> None:
     """Pitfalls A1 and A2: the page says rejected, the traffic goes on as before."""
-    console = live_console()
+    console = live_console(**PORTS_UNTRIED)
     client = console.client()
     balancer = client.add_load_balancer("moving", "127.0.0.1")
     port = free_port()
@@ -206,7 +205,7 @@ def test_changed_port_of_the_load_balancer_is_rejected_and_the_old_version_serve
     client.wait_running(listener)
 
     with traffic(f"http://127.0.0.1:{port}/") as seen, socket.create_server(("127.0.0.2", port)):
-        client.submit(f"/load-balancers/{balancer}/edit/", address="127.0.0.2")
+        client.submit(f"/load-balancers/{balancer}/edit/", address="127.0.0.2", drain="agreed")
         client.wait_for_state(listener, "Rejected")
         seen.wait_for_more()
 
@@ -219,7 +218,7 @@ def test_page_says_so_when_envoy_or_the_control_plane_is_gone(
     """Pitfall A2: what is stopped here cannot come back before the page has been read."""
     console = live_console()
     client = console.client()
-    listener, _ = mutual_listener(client, backend, pki)
+    listener, _, _, ca = mutual_listener(client, backend, pki)
     envoy, control_plane = psutil.Process(console.envoy_pid()), child(console, "control_plane")
 
     control_plane.suspend()
@@ -228,7 +227,7 @@ def test_page_says_so_when_envoy_or_the_control_plane_is_gone(
     control_plane.resume()
     client.wait_running(listener)
     envoy.suspend()
-    client.edit_listener(listener, authentication="mutual", ca_certificates=[2])
+    client.edit_listener(listener, authentication="mutual", ca_certificates=[ca])
     frozen = client.listener_state(listener)
     envoy.resume()
     client.wait_running(listener)
@@ -243,7 +242,7 @@ def child(console: LiveConsole, command: str) -> psutil.Process:
 def test_reserved_port_is_explained_with_the_command_that_allows_it(
     live_console: Start, backend: Backend, unprivileged: None
 ) -> None:
-    console = live_console()
+    console = live_console(**PORTS_UNTRIED)
     client = console.client()
     listener = client.add_listener(1, 80, [BackendFields(backend.port)])
     client.wait_for_state(listener, "Rejected")
@@ -303,7 +302,7 @@ def test_envoy_of_another_machine_is_served_with_its_certificate_only(
         ELB_XDS_CLIENT_CA_FILE=str(pki.modern.ca.certificate),
     )
     client = console.client()
-    listener, url = mutual_listener(client, backend, pki)
+    listener, url, *_ = mutual_listener(client, backend, pki)
     known, stranger = pki.modern.client, foreign_client(tmp_path)
 
     with remote_envoy(console, "edge-2", port, known, pki, tmp_path / "edge-2"):
