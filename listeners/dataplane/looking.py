@@ -51,6 +51,8 @@ class Looker:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._position: int | None = None
+        # After the source was away: it may have been put back meanwhile, and its positions be others.
+        self._is_lost = True
         self._refused: frozenset[int] = frozenset()
         self._given_at = 0.0
         self.desired = Desired()
@@ -64,7 +66,10 @@ class Looker:
         """None when nothing has changed; `retry` looks at refused listeners in any case."""
         started, found_at = time.monotonic(), time.time()
         again = self._refused if retry else frozenset()
-        changes = self._source.changes(self._position)
+        since = None if self._is_lost else self._position
+        self._is_lost = True
+        changes = self._source.changes(since)
+        self._is_lost = since is None  # until all of it is taken
         if changes is None and not again:
             return None
         position = changes.position if changes else self._position
@@ -93,7 +98,8 @@ class Looker:
                 logger.warning("%s is not handed over: %s", refused[id], reason)
         change = self.desired.apply(found.update)
         self._refused = frozenset(id for id, name in refused.items() if name in self.desired.refused)
-        self._position, self.times, self._given_at = found.position, found.times, time.monotonic()
+        self._position, self._is_lost = found.position, False
+        self.times, self._given_at = found.times, time.monotonic()
         return change
 
     def note_delivery(self) -> None:

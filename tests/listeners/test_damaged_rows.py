@@ -1,4 +1,4 @@
-"""Rows that somebody damaged behind the model's back: not served, and no concern of other listeners (F1, A1)."""
+"""Rows damaged behind the model's back: not served, and no concern of other listeners (F1, A1)."""
 
 import ssl
 from collections.abc import Callable, Iterator

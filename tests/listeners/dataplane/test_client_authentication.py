@@ -281,30 +281,32 @@ def test_rendered_configuration_has_no_key_twice_and_shares_no_ticket_keys(pki: 
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_session_of_a_one_way_listener_opens_no_mutual_one(
-    lab: EnvoyLab, backend: Backend, pki: Pki, tmp_path: Path, version: str
+@pytest.mark.parametrize("demand", ClientDemand)
+def test_session_of_a_one_way_listener_is_resumed_by_none_that_asks(
+    lab: EnvoyLab, backend: Backend, pki: Pki, tmp_path: Path, demand: ClientDemand, version: str
 ) -> None:
     """Pitfall B1: on another listener, on the same one after its change, and after a restart of Envoy."""
     one_way = https(5, free_port(), backend.port)
-    mutual = https(6, free_port(), backend.port, ca=2)
+    other = asking(https(6, free_port(), backend.port), demand)
     cas = {2: pki.modern.ca}
-    lab.apply(configuration(one_way, mutual, server=pki.modern.server, cas=cas))
-    lab.wait_served(one_way, mutual)
+    lab.apply(configuration(one_way, other, server=pki.modern.server, cas=cas))
+    lab.wait_served(one_way, other)
     session = tmp_path / "session"
     assert s_client(one_way.port, version, save=session).status == 200
     assert s_client(one_way.port, version, resume=session).resumed  # or the test would show nothing
 
-    refused = [s_client(mutual.port, version, resume=session)]
-    changed = replace(one_way, tls=mutual.tls)
-    lab.apply(configuration(changed, mutual, server=pki.modern.server, cas=cas))
+    found = [s_client(other.port, version, resume=session)]
+    changed = replace(one_way, tls=other.tls)
+    lab.apply(configuration(changed, other, server=pki.modern.server, cas=cas))
     lab.wait_served(changed)
-    refused.append(s_client(changed.port, version, resume=session))
+    found.append(s_client(changed.port, version, resume=session))
     lab.envoy.stop()
     lab.envoy.ensure()
     lab.wait_served(changed)
-    refused.append(s_client(changed.port, version, resume=session))
+    found.append(s_client(changed.port, version, resume=session))
 
-    assert [(one.status, one.resumed) for one in refused] == [(0, False)] * 3
+    status = 0 if demand == ClientDemand.REQUIRED else 200
+    assert [(one.status, one.resumed) for one in found] == [(status, False)] * 3
 
 
 @pytest.mark.parametrize("version", VERSIONS)

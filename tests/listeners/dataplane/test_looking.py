@@ -20,10 +20,14 @@ class Script:
     changed: frozenset[int] | None = None
     refused: dict[int, str] = field(default_factory=dict)
     is_away: bool = False
+    is_shut: bool = False
     asked: list[frozenset[int] | None] = field(default_factory=list)
 
     def changes(self, since: int | None) -> ChangesSpec | None:
-        return ChangesSpec(self.position, self.changed) if since != self.position else None
+        if self.is_shut:
+            raise ConnectionError
+        changed = None if since is None else self.changed
+        return ChangesSpec(self.position, changed) if since != self.position else None
 
     def configuration(self, asked: Collection[int] | None) -> ConfigurationSpec:
         if self.is_away:
@@ -61,6 +65,25 @@ def test_change_that_could_not_be_read_is_read_by_the_next_look() -> None:
     assert look(looker)
 
     assert source.asked == [None, {2}]
+
+
+def test_everything_is_read_once_the_source_is_back() -> None:
+    """It may be a backup that was put back, in which another change has the position that was seen last."""
+    source = Script(configuration(http(1, 8001, 80), http(2, 8002, 80)))
+    looker = Looker(source)
+    look(looker)
+    source.is_shut = True
+    with pytest.raises(ConnectionError):
+        looker.find()
+    source.is_shut, source.is_away, source.changed = False, True, frozenset({2})
+    with pytest.raises(ConnectionError):
+        looker.find()
+    source.is_away = False
+
+    assert look(looker)
+    assert not look(looker)
+
+    assert source.asked == [None, None]
 
 
 def test_retry_asks_for_the_refused_with_what_has_changed() -> None:

@@ -1,4 +1,4 @@
-"""A request with several Host lines is refused, on listeners without SNI certificates, too (RFC 9112, 3.2)."""
+"""A request with several Host lines is refused, without SNI certificates, too (RFC 9112, 3.2)."""
 
 import socket
 from collections.abc import Iterator
