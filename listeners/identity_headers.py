@@ -94,7 +94,10 @@ CONNECTION_HEADERS = (
     "X-Forwarded-For-Port",
     "X-Forwarded-Host",
     "X-Forwarded-Port",
+    "X-Forwarded-Protocol",
+    "X-Forwarded-Scheme",
     "X-Forwarded-Server",
+    "X-Forwarded-Ssl",
     "X-Forwarded-TLS-Certificate-ID",
     "X-Forwarded-TLS-Cipher",
     "X-Forwarded-TLS-Protocol",
@@ -103,6 +106,8 @@ CONNECTION_HEADERS = (
     "X-Forwarded-Tls-Ja4",
     "X-Forwarded-Tls-Sni",
     "X-Real-IP",
+    "X-Scheme",
+    "X-Url-Scheme",
 )
 
 IDENTITY_HEADERS = CLIENT_CERTIFICATE_HEADERS + USER_HEADERS + CONNECTION_HEADERS

@@ -61,12 +61,14 @@ class H2Connection:
     def is_resumed(self) -> bool:
         return bool(self._socket.session_reused)
 
-    def ask(self, fields: Fields) -> int:
+    def ask(self, fields: Fields, trailers: Fields = ()) -> int:
         """The status; 0 when the stream or the connection was ended without an answer."""
         self._stream += 2
-        # Literals that no table keeps (RFC 7541, 6.2.2).
-        block = b"".join(b"\0" + _string(name) + _string(value) for name, value in fields)
-        self._socket.sendall(_frame(HEADERS, END_STREAM | END_HEADERS, self._stream, block))
+        flags = END_HEADERS if trailers else END_STREAM | END_HEADERS
+        self._socket.sendall(_frame(HEADERS, flags, self._stream, _block(fields)))
+        if trailers:
+            last = _frame(HEADERS, END_STREAM | END_HEADERS, self._stream, _block(trailers))
+            self._socket.sendall(last)
         status, self.body = 0, b""
         while True:
             kind, flags, stream, payload = self._read()
@@ -103,6 +105,11 @@ class H2Connection:
                 return b""
             received += more
         return received
+
+
+def _block(fields: Fields) -> bytes:
+    # Literals that no table keeps (RFC 7541, 6.2.2).
+    return b"".join(b"\0" + _string(name) + _string(value) for name, value in fields)
 
 
 def _string(text: str) -> bytes:

@@ -20,6 +20,8 @@ from listeners.rendering.envoy import LISTENER, SECRET, Resource, ResourceKey, l
 from listeners.spec import ConfigurationSpec, ListenerSpec
 
 TIMEOUT = 120.0  # seconds for one batch
+# Without the time and the process, for the same refusal is to read the same each time.
+VALIDATE = ("--mode", "validate", "--log-level", "critical", "--log-format", "%v")
 MOST_VOUCHERS = 1_000  # that wait for their listeners to be read; the oldest give way
 
 Content = frozenset[tuple[str, str, str]]
@@ -134,7 +136,7 @@ class Preflight:
                 stream.write(_written(listeners, configuration))
             # No preexec_fn, so Python starts it by vfork: safe beside the threads of gRPC.
             outcome = subprocess.run(
-                [self.binary, "--mode", "validate", "--log-level", "critical", "-c", f"/dev/fd/{memory}"],
+                [self.binary, *VALIDATE, "-c", f"/dev/fd/{memory}"],
                 pass_fds=[memory],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

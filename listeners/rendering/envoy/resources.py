@@ -37,7 +37,7 @@ SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret" 
 
 ResourceKey = tuple[str, str]
 
-MOST_REMEMBERED = 20_000  # listeners; those that were deleted are among them for a while
+MOST_REMEMBERED = 10_000  # listeners; those that were deleted are among them for a while
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ SPELLINGS = {
     # Pitfall H2: what is named there belongs to one hop, and a proxy may drop its own value with it.
     "named in Connection": lambda name: [f"{name}: {FORGED}", f"Connection: {name}"],
 }
-# Envoy answers more than a hundred headers with 431, and more than some in Connection with 400.
+# Envoy and the backend answer more than a hundred headers with 431, Envoy more than some in Connection
+# with 400.
+AT_ONCE = 60
 FEW = ("twice", "named in Connection")
 SOME_HEADERS = (VERDICT_HEADER, "X-Real-IP", "Remote-User", "SSL-Client-Verify")
 
@@ -108,16 +110,19 @@ def test_forged_identity_header_is_dropped(
     backend: Backend, targets: dict[str, Target], kind: str, spelling: str, version: str
 ) -> None:
     names = SOME_HEADERS if spelling in FEW else IDENTITY_HEADERS
-    headers = [line for name in names for line in SPELLINGS[spelling](name)]
-
     # Without TLS, curl would ask for an upgrade to HTTP/2, which there is none of.
     options = [] if kind == "HTTP" else [version]
-    seen = arrived(backend, targets[kind], ["X-Harmless: kept", *headers], *options)
-
     folded = {name.upper().replace("-", "_") for name in IDENTITY_HEADERS}
     verdict = VERDICT_HEADER.upper().replace("-", "_")
-    assert seen["X_HARMLESS"] == "kept"
-    assert {name: value for name, value in seen.items() if name in folded} == {verdict: targets[kind].verdict}
+
+    for first in range(0, len(names), AT_ONCE):
+        headers = [line for name in names[first : first + AT_ONCE] for line in SPELLINGS[spelling](name)]
+        seen = arrived(backend, targets[kind], ["X-Harmless: kept", *headers], *options)
+
+        assert seen["X_HARMLESS"] == "kept"
+        assert {name: value for name, value in seen.items() if name in folded} == {
+            verdict: targets[kind].verdict
+        }
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -81,6 +81,15 @@ def test_culprit_is_found_in_a_batch(pki: Pki) -> None:
     assert "private key" in found[5].lower() or "KEY_" in found[5]
 
 
+def test_refusal_reads_the_same_each_time(pki: Pki) -> None:
+    """Another reason counts as news: it would hold back the removals of the same look."""
+    mixed = replace(pki.modern.server, key=pki.guide.server.key)
+    wanted = configuration(https(1, 8000, 80), server=mixed)
+    first, second = (refusals(Preflight(envoy_binary()), wanted) for _ in range(2))
+    assert first == second
+    assert first[1].startswith("error initializing configuration")
+
+
 def test_new_secret_is_tried_with_each_kind_of_listener_that_uses_it(pki: Pki) -> None:
     """Three are alike; the other has a policy of its own."""
     alike = [https(number, 8000 + number, 80) for number in range(1, 4)]

@@ -1,8 +1,10 @@
 """Envoy's resources: a golden file a scenario, each accepted by Envoy, and what may never be in them."""
 
+import gc
 import json
 import os
 import subprocess
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -82,6 +84,15 @@ def test_resources_are_as_recorded(scenario: str, golden: Callable[[Path, str], 
     resources = rendering.listener_resources(SCENARIOS[scenario])
     text = json.dumps([rendering.plain(resource.body) for resource in resources], indent=2)
     golden(GOLDEN / f"{scenario}.json", text + "\n")
+
+
+def test_of_each_listener_only_what_it_was_last_is_remembered() -> None:
+    """One with many names takes hundreds of kilobytes, and may be changed thousands of times."""
+    before = weakref.ref(rendering.listener_resources(ONE_WAY)[0])
+    changed = replace(ONE_WAY, http2=True)
+    assert rendering.listener_resources(changed) is rendering.listener_resources(changed)
+    gc.collect()
+    assert before() is None
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
