@@ -7,7 +7,7 @@ from console.models import RevisedModel, RevisedQuerySet
 from listeners.models.listener import Listener
 
 
-class ListenerCaCertificate(RevisedModel):
+class ListenerCertificate(RevisedModel):
     part_of = "listener"
 
     listener = models.ForeignKey(Listener, models.CASCADE, related_name="+")
@@ -15,23 +15,18 @@ class ListenerCaCertificate(RevisedModel):
 
     objects = RevisedQuerySet.as_manager()
 
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.listener}: {self.certificate}"
+
+
+class ListenerCaCertificate(ListenerCertificate):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["listener", "certificate"], name="listener_ca_once")]
 
-    def __str__(self) -> str:
-        return f"{self.listener}: {self.certificate}"
 
-
-class ListenerSniCertificate(RevisedModel):
-    part_of = "listener"
-
-    listener = models.ForeignKey(Listener, models.CASCADE, related_name="+")
-    certificate = models.ForeignKey(Certificate, models.PROTECT, related_name="+")
-
-    objects = RevisedQuerySet.as_manager()
-
+class ListenerSniCertificate(ListenerCertificate):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["listener", "certificate"], name="listener_sni_once")]
-
-    def __str__(self) -> str:
-        return f"{self.listener}: {self.certificate}"
