@@ -4,27 +4,21 @@ import socket
 from pathlib import Path
 
 import pytest
-from django.http import QueryDict
 from django.utils.datastructures import MultiValueDict
 
-from certificates.models import Certificate
 from listeners.forms import (
-    BLANK_ROW,
-    MOST_SERVERS,
     DeleteForm,
     ListenerEditForm,
     ListenerForm,
     LoadBalancerForm,
     RoutingForm,
     backend_servers,
-    posted_rows,
-    rows_after,
 )
-from listeners.forms.pickers import CertificateSource
 from listeners.models import Listener, LoadBalancer, TlsSecurityPolicy
 from tests import factories
 from tests import pki as make
 from tests.conftest import Pki
+from tests.listeners.wizard import untouched
 
 pytestmark = pytest.mark.django_db
 
@@ -63,11 +57,6 @@ def listener_fields(pki: Pki, **fields: str | list[str]) -> Fields:
 
 def listener_form(fields: Fields, on: LoadBalancer | None = None) -> ListenerForm:
     return ListenerForm(posted(fields), instance=Listener(load_balancer=on or factories.load_balancer()))
-
-
-def untouched(initial: dict[str, str]) -> ListenerForm:
-    """A form that is only shown."""
-    return ListenerForm(initial=initial, instance=Listener(load_balancer=factories.load_balancer()))
 
 
 def test_labels_are_the_words_of_the_original() -> None:
@@ -411,138 +400,6 @@ def test_advanced_settings_are_open_when_something_in_them_is_unusual(
     usual = {"name": "n", "protocol": "HTTPS", "port": "1", "authentication": "mutual"}
     form = untouched({**usual, **fields})
     assert form.opens_advanced is is_open
-
-
-def test_picker_shows_what_is_chosen_first_and_fifty_more() -> None:
-    factories.listing_certificates(70)
-    last = Certificate.objects.filter(type="server").order_by("-name").first()
-    assert last is not None
-    form = untouched({"server_certificate": str(last.pk)})
-    picker = form.pickers["server_certificate"]
-    assert picker.options[0].row == last
-    assert len(picker.options) == 51
-    assert picker.has_more
-    assert [option.is_chosen for option in picker.options].count(True) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "found"), [("host-000007", 1), ("HOST-000007", 1), ("row-000003", 1), ("zz", 0)]
-)
-def test_picker_finds_by_name_and_domain(text: str, found: int) -> None:
-    factories.listing_certificates(9)
-    form = untouched({"search-server_certificate": text})
-    picker = form.pickers["server_certificate"]
-    assert (len(picker.options), picker.finds_nothing) == (found, found == 0)
-
-
-def test_sni_picker_offers_certificates_with_a_name_alone() -> None:
-    named = factories.listing_certificate(server_names="a.example.com")
-    factories.listing_certificate(server_names="", domain_names="")
-    assert [option.row for option in untouched({}).pickers["sni_certificates"].options] == [named]
-
-
-def test_certificate_is_told_apart_by_domains_and_key(pki: Pki) -> None:
-    rows = [
-        factories.server_certificate(pki.modern.server, "web"),
-        factories.ca_certificate(pki.guide.ca, "guide"),
-        factories.listing_certificate(server_names="a.test,b.test,c.test,d.test"),
-    ]
-    source = CertificateSource(Certificate.Type.SERVER)
-    details = [source.option(row, False).detail for row in rows]
-    assert details == [
-        "www.test.com · ECDSA P-256",
-        f"{rows[1].subject} · RSA 2048",
-        "a.test, b.test and 2 more · RSA 2048",
-    ]
-
-
-def test_backend_servers_pass_over_blank_rows() -> None:
-    formset = backend_servers([BLANK_ROW, {**SERVER, "weight": "0"}, BLANK_ROW])
-    assert formset.is_valid(), formset.errors
-    assert [(server.address, server.port, server.weight) for server in formset.servers()] == [
-        ("192.0.2.10", 8080, 0)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("rows", "errors"),
-    [
-        ([], [{"address": ["Add at least one backend server."]}]),
-        ([BLANK_ROW, BLANK_ROW], [{"address": ["Add at least one backend server."]}, {}]),
-        ([SERVER, SERVER], [{}, {"address": ["This address and port is listed twice."]}]),
-        (
-            [{"address": "localhost", "port": "0", "weight": "101"}],
-            [
-                {
-                    "address": ["Enter a valid IPv4 or IPv6 address."],
-                    "port": ["Enter a port from 1 to 65535."],
-                    "weight": ["Enter a weight from 0 to 100."],
-                }
-            ],
-        ),
-        (
-            [{"address": "", "port": "9" * 5000, "weight": "-1"}],
-            [
-                {
-                    "address": ["Enter the server's IP address."],
-                    "port": ["Enter a port from 1 to 65535."],
-                    "weight": ["Enter a weight from 0 to 100."],
-                }
-            ],
-        ),
-    ],
-)
-def test_backend_servers_refuse_at_the_field(
-    rows: list[dict[str, str]], errors: list[dict[str, list[str]]]
-) -> None:
-    formset = backend_servers(rows)
-    assert not formset.is_valid()
-    assert formset.errors == errors
-
-
-def test_backend_servers_know_one_address_in_two_spellings() -> None:
-    formset = backend_servers([{**SERVER, "address": "2001:db8::1"}, {**SERVER, "address": "2001:DB8:0::1"}])
-    assert formset.errors == [{}, {"address": ["This address and port is listed twice."]}]
-
-
-@pytest.mark.parametrize("total", ["", "-1", "x", "1e3", "²", "\0", "9" * 5000, "100000"])
-def test_posted_rows_survive_any_count(total: str) -> None:
-    assert posted_rows({"servers-TOTAL_FORMS": total}) == []
-
-
-def test_posted_rows_are_as_many_as_are_allowed() -> None:
-    assert len(posted_rows({"servers-TOTAL_FORMS": "9999"})) == MOST_SERVERS
-
-
-def test_posted_rows_are_what_was_typed() -> None:
-    posted = QueryDict("servers-TOTAL_FORMS=2&servers-0-address=a&servers-0-port=b&servers-1-weight=c")
-    assert posted_rows(posted) == [
-        {"address": "a", "port": "b", "weight": ""},
-        {"address": "", "port": "", "weight": "c"},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("action", "after"),
-    [
-        ("add", [{"address": "a"}, {"address": "b"}, BLANK_ROW]),
-        ("remove:0", [{"address": "b"}]),
-        ("remove:7", [{"address": "a"}, {"address": "b"}]),
-        ("remove:\0", [{"address": "a"}, {"address": "b"}]),
-        ("next", None),
-        ("", None),
-    ],
-)
-def test_rows_after_a_button(action: str, after: list[dict[str, str]] | None) -> None:
-    assert rows_after(action, [{"address": "a"}, {"address": "b"}]) == after
-
-
-def test_rows_are_never_more_than_are_allowed() -> None:
-    assert len(rows_after("add", [BLANK_ROW] * MOST_SERVERS) or []) == MOST_SERVERS
-
-
-def test_the_last_row_leaves_a_blank_one() -> None:
-    assert rows_after("remove:0", [{"address": "a"}]) == [BLANK_ROW]
 
 
 @pytest.mark.parametrize(

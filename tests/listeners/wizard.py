@@ -2,7 +2,9 @@
 
 from django.urls import reverse
 
-from listeners.models import ListenerDraft
+from listeners.forms import ListenerForm
+from listeners.models import Listener, ListenerDraft
+from tests import factories
 from tests.html_forms import html_forms
 
 Fields = dict[str, str | list[str]]
@@ -42,3 +44,8 @@ def values_of(page: bytes) -> dict[str, list[str]]:
 
 def fields_of(page: bytes) -> dict[str, str]:
     return {name: values[-1] for name, values in values_of(page).items()}
+
+
+def untouched(initial: dict[str, str]) -> ListenerForm:
+    """A form that is only shown."""
+    return ListenerForm(initial=initial, instance=Listener(load_balancer=factories.load_balancer()))
