@@ -5,9 +5,10 @@ by wsgiref because production servers drop names with underscores before the app
 """
 
 import json
+import socket
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from socketserver import ThreadingMixIn
@@ -73,13 +74,33 @@ class Backend:
 @contextmanager
 def running_backend(name: str = "backend") -> Iterator[Backend]:
     backend = Backend(name)
-    thread = threading.Thread(target=backend._server.serve_forever, name=name)
+    with _running(backend._server, name):
+        yield backend
+
+
+@contextmanager
+def backend_behind_a_full_queue(name: str) -> Iterator[tuple[Backend, Callable[[], None]]]:
+    """A backend server that no connection reaches before the function is called, not even a health check."""
+    backend = Backend(name)
+    with ExitStack() as stack:
+        stack.callback(backend._server.server_close)
+        backend._server.socket.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex((backend.address, backend.port))
+        yield backend, lambda: stack.enter_context(_running(backend._server, name))
+
+
+@contextmanager
+def _running(server: WSGIServer, name: str) -> Iterator[None]:
+    thread = threading.Thread(target=server.serve_forever, name=name)
     thread.start()
     try:
-        yield backend
+        yield
     finally:
-        backend._server.shutdown()
-        backend._server.server_close()
+        server.shutdown()
+        server.server_close()
         thread.join()
 
 

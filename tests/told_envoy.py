@@ -50,8 +50,6 @@ class ToldEnvoy:
         self.session.receive(answer)
         subscribed = self.session.types
         for one in response.resources:
-            needs = wanted[response.type_url, one.name].needs if response.type_url == LISTENER else ()
-            new = [(ENDPOINTS, one.name)] if response.type_url == CLUSTER else needs
-            for kind, name in new:
+            for kind, name in wanted[response.type_url, one.name].needs:
                 if kind not in WILDCARD_TYPES and name not in subscribed[kind].subscribed:
                     self.ask(kind, (name,))

@@ -36,10 +36,13 @@ class Session:
         self.types = {type_url: TypeState() for type_url in TYPES}
         # Deleted listener -> the listeners that the same revision added or changed.
         self._blockers: dict[str, frozenset[str]] = {}
-        # Resource -> the listeners of which Envoy has a version that needs it.
-        self._users: dict[ResourceKey, set[str]] = {}
-        # Clusters that Envoy has and whose endpoints it has not answered yet.
+        # Resource -> those of which Envoy has a version that needs it.
+        self._users: dict[ResourceKey, set[ResourceKey]] = {}
+        # Endpoints of clusters that Envoy has and which it has not answered yet.
         self._awaited: set[str] = set()
+        # Endpoints of clusters that are under way. Envoy does not go on before it has them, so it is given
+        # them also when they are wanted no more.
+        self._promised: dict[ResourceKey, Resource] = {}
         self._nonce = 0
         for key in desired.resources:
             self._weigh(key)
@@ -88,6 +91,8 @@ class Session:
             self._forget(kind, name)
         if state.sent and request.response_nonce == state.sent.nonce:
             sent, state.sent = state.sent, None
+            if kind == CLUSTER:
+                self._keep_promises()
             if request.HasField("error_detail"):
                 self._refused(kind, sent, request.error_detail.message)
             else:
@@ -127,7 +132,7 @@ class Session:
     def _weigh(self, key: ResourceKey) -> None:
         """What is to be done about one resource: to be called whenever anything about it has changed."""
         kind, name = key
-        state, wanted = self.types[kind], self.desired.resources.get(key)
+        state, wanted = self.types[kind], self._wanted(key)
         if wanted is None:
             state.rejected.pop(name, None)
         elif name not in state.bodies and state.held.get(name) == wanted.version:
@@ -143,11 +148,19 @@ class Session:
         mark(state.pending, name, is_due)
         mark(state.leaving, name, is_held and wanted is None and not is_kept)
         mark(state.strangers, name, is_held and name not in state.bodies)
-        if kind in (CLUSTER, ENDPOINTS):
-            endpoints = self.types[ENDPOINTS]
-            is_known = name in endpoints.held or name in endpoints.rejected
-            is_open = name in self.types[CLUSTER].held and (ENDPOINTS, name) in self.desired.resources
-            mark(self._awaited, name, is_open and not is_known)
+        if kind == ENDPOINTS:
+            is_used = any(user == CLUSTER for user, _ in self._users.get(key, ()))
+            is_known = is_held or name in state.rejected
+            mark(self._awaited, name, is_used and wanted is not None and not is_known)
+
+    def _wanted(self, key: ResourceKey) -> Resource | None:
+        return self.desired.resources.get(key) or self._promised.get(key)
+
+    def _keep_promises(self) -> None:
+        """The clusters under way have been answered."""
+        kept, self._promised = self._promised, {}
+        for key in kept:
+            self._weigh(key)
 
     def _hold(self, kind: str, name: str, version: str, body: Resource | None) -> None:
         """Envoy has this version; `body` is what is behind it, None for not known."""
@@ -172,15 +185,19 @@ class Session:
     def _set_body(self, kind: str, name: str, body: Resource | None) -> None:
         bodies = self.types[kind].bodies
         last = bodies.pop(name, None)
-        for key in last.needs if last else ():
-            users = self._users[key]
-            users.discard(name)
-            if not users:
-                del self._users[key]
+        needed, needs = last.needs if last else frozenset(), body.needs if body else frozenset()
         if body:
             bodies[name] = body
-            for key in body.needs:
-                self._users.setdefault(key, set()).add(name)
+        for key in needed - needs:
+            users = self._users[key]
+            users.discard((kind, name))
+            if not users:
+                del self._users[key]
+        for key in needs - needed:
+            self._users.setdefault(key, set()).add((kind, name))
+        if kind == CLUSTER:
+            for key in needed ^ needs:
+                self._weigh(key)
 
     # Answers
 
@@ -221,17 +238,19 @@ class Session:
     def _pending(self, kind: str) -> dict[str, Resource]:
         state = self.types[kind]
         names = sorted(state.pending) if state.is_ready else ()
-        return {name: self.desired.resources[kind, name] for name in names}
+        return {name: wanted for name in names if (wanted := self._wanted((kind, name)))}
 
     def _next_of_clusters(self) -> DeltaDiscoveryResponse | None:
         state = self.types[CLUSTER]
         if not (state.pending or state.owed):
             return self._next(CLUSTER, {}, self._unused_clusters())
         response = self._next(CLUSTER, self._pending(CLUSTER))
-        for resource in response.resources if response else ():
-            # Envoy acknowledges a changed cluster once it has endpoints, but does not ask again for
-            # those that it has had before: they go out with the change.
-            self._owe(ENDPOINTS, resource.name)
+        for resource in state.sent.resources.values() if response and state.sent else ():
+            for key in resource.needs:
+                # Envoy acknowledges a changed cluster once it has endpoints, but does not ask again for
+                # those that it has had before: they go out with the change.
+                self._promised[key] = self.desired.resources[key]
+                self._owe(*key)
         return response
 
     def _unused_clusters(self) -> frozenset[str]:
@@ -243,25 +262,37 @@ class Session:
         return frozenset(name for name in leaving if (CLUSTER, name) not in self._users)
 
     def _next_of_listeners(self) -> DeltaDiscoveryResponse | None:
-        state = self.types[LISTENER]
-        if not state.is_ready or not self._clusters_settled():
+        state, clusters = self.types[LISTENER], self.types[CLUSTER]
+        if not state.is_ready or not clusters.started or clusters.owed:
             return None
         # Not sent by this session, so their addresses are not known: out of the way first.
         if strangers := state.leaving & state.strangers:
             return self._next(LISTENER, {}, frozenset(strangers))
         pending = self._pending(LISTENER)
+        waiting = {name for name, resource in pending.items() if not self._is_ready(resource)}
+        if state.owed and waiting:
+            return None  # the first answer is what Envoy begins with: all of it
+        pending = {name: resource for name, resource in pending.items() if name not in waiting}
         moving = {n for n, r in pending.items() if n in state.bodies and state.bodies[n].socket != r.socket}
         blocked = _blocked(pending.values(), [state.bodies[name] for name in state.leaving | moving])
         free = {name: resource for name, resource in pending.items() if name not in blocked}
         if free or state.owed:
             return self._next(LISTENER, free)
         # Listeners that need a socket which they themselves or each other have must let go of it first.
-        removable = {name for name in state.leaving if not self._is_withheld(name)} | (moving & blocked)
-        return self._next(LISTENER, {}, frozenset(removable))
+        removable = {
+            name
+            for name in state.leaving
+            if not self._is_withheld(name) and not self._blockers.get(name, frozenset()) & waiting
+        }
+        return self._next(LISTENER, {}, frozenset(removable | (moving & blocked)))
 
-    def _clusters_settled(self) -> bool:
+    def _is_ready(self, listener: Resource) -> bool:
+        """Whether Envoy has the clusters and endpoints of this listener, as they are to be."""
         clusters = self.types[CLUSTER]
-        return clusters.is_ready and not (clusters.owed or clusters.pending or self._awaited)
+        return not any(
+            (kind == CLUSTER and name in clusters.pending) or (kind == ENDPOINTS and name in self._awaited)
+            for kind, name in listener.needs
+        )
 
     def _is_withheld(self, name: str) -> bool:
         """Whether the revision that deleted this listener also added or changed one that is refused."""

@@ -12,7 +12,7 @@ from envoy.type.v3.percent_pb2 import Percent
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from listeners.rendering.envoy.names import group_name
+from listeners.rendering.envoy.names import group_name, servers_name
 from listeners.rendering.envoy.packing import ADS, extension, socket_address
 from listeners.spec import BackendServerGroupSpec
 
@@ -26,7 +26,9 @@ def cluster_message(group: BackendServerGroupSpec) -> Cluster:
     cluster = Cluster(
         name=group_name(group.id),
         type=Cluster.EDS,
-        eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ADS),
+        # By these very servers: with others the cluster is another one for Envoy, which goes on with the
+        # old one until each of the new servers has been checked once.
+        eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ADS, service_name=servers_name(group)),
         lb_policy=Cluster.ROUND_ROBIN,
         # A server that was found healthy is used at once: Envoy would wait a second for more such news,
         # with nobody to send requests to where all servers were exchanged.
@@ -68,5 +70,5 @@ def endpoints_message(group: BackendServerGroupSpec) -> ClusterLoadAssignment:
             endpoint.health_status = DRAINING
         endpoints.append(endpoint)
     return ClusterLoadAssignment(
-        cluster_name=group_name(group.id), endpoints=[LocalityLbEndpoints(lb_endpoints=endpoints)]
+        cluster_name=servers_name(group), endpoints=[LocalityLbEndpoints(lb_endpoints=endpoints)]
     )

@@ -15,7 +15,12 @@ from google.protobuf.message_factory import GetMessageClass
 from listeners.rendering.envoy.backends import cluster_message, endpoints_message
 from listeners.rendering.envoy.client_authentication import trust_message, trust_name
 from listeners.rendering.envoy.listener import listener_message
-from listeners.rendering.envoy.names import group_name, listener_name, server_certificate_name
+from listeners.rendering.envoy.names import (
+    group_name,
+    listener_name,
+    server_certificate_name,
+    servers_name,
+)
 from listeners.rendering.envoy.packing import ADS, packed
 from listeners.rendering.envoy.runtime import runtime
 from listeners.rendering.envoy.tls import server_certificate_message
@@ -98,11 +103,9 @@ def _rendered(spec: ListenerSpec) -> tuple[Resource, ...]:
 
 
 def _group_resources(group: BackendServerGroupSpec) -> tuple[Resource, Resource]:
-    name = group_name(group.id)
-    return (
-        _resource(CLUSTER, name, packed(cluster_message(group))),
-        _resource(ENDPOINTS, name, packed(endpoints_message(group))),
-    )
+    endpoints = _resource(ENDPOINTS, servers_name(group), packed(endpoints_message(group)))
+    needs = frozenset([endpoints.key])
+    return _resource(CLUSTER, group_name(group.id), packed(cluster_message(group)), needs), endpoints
 
 
 def secret_keys(tls: TlsSpec | None) -> Iterator[ResourceKey]:
@@ -186,5 +189,5 @@ def _order(message: Message) -> None:
                 _order(inner)
 
 
-def _resource(type_url: str, name: str, body: Any) -> Resource:
-    return Resource(type_url, name, digest(body.value), body)
+def _resource(type_url: str, name: str, body: Any, needs: frozenset[ResourceKey] = frozenset()) -> Resource:
+    return Resource(type_url, name, digest(body.value), body, needs)

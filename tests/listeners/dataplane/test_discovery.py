@@ -8,6 +8,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 from listeners.dataplane.desired import Desired, Update, update_of
 from listeners.dataplane.discovery import Session
 from listeners.rendering.envoy import CLUSTER, ENDPOINTS, LISTENER, SECRET, resources
+from listeners.rendering.envoy.names import servers_name
 from listeners.spec import CaBundleSpec, ConfigurationSpec, HealthCheckSpec, ListenerSpec
 from tests.conftest import Pki
 from tests.envoy_lab import configuration, group, http, https
@@ -51,6 +52,10 @@ def told(responses: Sequence[DeltaDiscoveryResponse]) -> list[tuple[str, list[st
     ]
 
 
+def servers_of(id: int, port: int = 80) -> str:
+    return servers_name(group(id, port))
+
+
 def connected(wanted: Update) -> Session:
     """A session whose Envoy has taken everything that it was sent."""
     session = beginning(wanted)
@@ -83,15 +88,35 @@ def test_listener_waits_for_its_cluster_and_endpoints() -> None:
     first = session.responses()
     session.receive(acknowledge(first[0]))
     before_endpoints = session.responses()
-    session.receive(ask(ENDPOINTS, "group-1"))
+    session.receive(ask(ENDPOINTS, servers_of(1)))
     endpoints = session.responses()
     session.receive(acknowledge(endpoints[0]))
 
     assert [told(r) for r in (first, before_endpoints, endpoints, session.responses())] == [
         [("Cluster", ["group-1"], [])],
         [],
-        [("ClusterLoadAssignment", ["group-1"], [])],
+        [("ClusterLoadAssignment", [servers_of(1)], [])],
         [("Listener", ["listener-1"], [])],
+    ]
+
+
+def test_listener_does_not_wait_for_the_cluster_of_another() -> None:
+    """Whose servers take their time to be checked, which Envoy awaits before it answers."""
+    one, other = http(1, 8000, 80), http(2, 8001, 80)
+    session = connected(desired(configuration(one, other)))
+    slow = replace(one, action=group(1, 81))
+    aim(session, desired(configuration(slow, other)))
+    under_way = session.responses()
+    aim(session, desired(configuration(slow, replace(other, address="127.0.0.2"), http(3, 8002, 80))))
+    meanwhile = session.responses()
+    session.receive(acknowledge(meanwhile[0]))
+    aim(session, desired(configuration(slow, http(3, 8002, 80))))
+
+    # The new listener's own cluster is told once the other one is answered.
+    assert [told(r) for r in (under_way, meanwhile, session.responses())] == [
+        [("Cluster", ["group-1"], [])],
+        [("Listener", ["listener-2"], [])],
+        [("Listener", [], ["listener-2"])],
     ]
 
 
@@ -99,7 +124,7 @@ def test_removal_follows_the_additions_of_its_revision() -> None:
     session = connected(desired(configuration(http(1, 8000, 80))))
     aim(session, desired(configuration(http(2, 8001, 80))))
     session.receive(acknowledge(session.responses()[0]))  # the new cluster
-    session.receive(ask(ENDPOINTS, "group-2"))
+    session.receive(ask(ENDPOINTS, servers_of(2)))
     session.receive(acknowledge(session.responses()[0]))
     addition = session.responses()
     session.receive(acknowledge(addition[0]))
@@ -192,7 +217,26 @@ def test_endpoints_are_sent_again_with_a_change_of_their_cluster() -> None:
     aim(session, desired(configuration(replace(listener, action=slower))))
     assert told(session.responses()) == [
         ("Cluster", ["group-1"], []),
-        ("ClusterLoadAssignment", ["group-1"], []),
+        ("ClusterLoadAssignment", [servers_of(1)], []),
+    ]
+
+
+def test_endpoints_of_a_cluster_under_way_are_given_even_if_they_are_wanted_no_more() -> None:
+    """Envoy answers the cluster once it has them, and nothing else of the kind can be told before."""
+    listener = http(1, 8000, 80)
+    session = connected(desired(configuration(listener)))
+    aim(session, desired(configuration(replace(listener, action=group(1, 81)))))
+    first = session.responses()
+    aim(session, desired(configuration(replace(listener, action=group(1, 82)))))
+    session.receive(ask(ENDPOINTS, servers_of(1, 81)))
+    promised = session.responses()
+    for response in (*promised, *first):
+        session.receive(acknowledge(response))
+
+    assert [told(r) for r in (first, promised, session.responses())] == [
+        [("Cluster", ["group-1"], [])],
+        [("ClusterLoadAssignment", [servers_of(1, 81)], [])],
+        [("Cluster", ["group-1"], [])],
     ]
 
 
@@ -230,8 +274,8 @@ def test_error_text_is_split_by_the_listeners_that_it_names() -> None:
     session = connected(desired(configuration()))
     wanted = desired(configuration(*listeners))
     aim(session, wanted)
-    for name in ("group-1", "group-11", "group-2"):
-        session.receive(ask(ENDPOINTS, name))
+    for spec in listeners:
+        session.receive(ask(ENDPOINTS, servers_of(spec.id)))
     for _ in range(2):
         for response in session.responses():
             if response.type_url != LISTENER:

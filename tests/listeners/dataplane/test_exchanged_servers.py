@@ -1,13 +1,15 @@
 """Other backend servers in the place of all that a listener had: used once they are found healthy."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import httpx
 
-from tests.backend import running_backend
+from tests.backend import backend_behind_a_full_queue, running_backend
 from tests.curl import curl
 from tests.envoy_lab import EnvoyLab, configuration, group, http
 from tests.ports import free_port
+from tests.traffic import traffic
 from tests.waiting import eventually
 
 ID = 80
@@ -40,3 +42,27 @@ def test_servers_are_used_as_soon_as_they_are_healthy(lab: EnvoyLab) -> None:
             answered.append(curl(f"http://127.0.0.1:{listener.port}/").status)
 
     assert answered == [200, 200, 200]
+
+
+def test_no_request_fails_while_all_servers_are_exchanged(lab: EnvoyLab) -> None:
+    """The old ones serve until each of the new ones has been checked, however long that takes."""
+    with ExitStack() as stack:
+        first = stack.enter_context(running_backend("first"))
+        second, answer = stack.enter_context(backend_behind_a_full_queue("second"))
+        listener = http(ID, free_port(), first.port)
+        lab.apply(configuration(listener))
+        lab.wait_served(listener)
+        changed = replace(listener, action=group(ID, second.port))
+
+        with traffic(f"http://127.0.0.1:{listener.port}/") as client:
+            lab.apply(configuration(changed))
+            client.wait_for_more(100)
+            meanwhile = len(first.requests), len(second.requests)
+            answer()
+            eventually(lambda: second.requests or client.failures, "the second is used")
+            client.wait_for_more()
+        lab.wait_served(changed)
+
+    assert client.failures == []
+    assert meanwhile[0] >= 100
+    assert meanwhile[1] == 0

@@ -184,7 +184,7 @@ def scanned(session: Session) -> dict[str, object]:
     """The same by its definition, from all that there is."""
     wanted, refused = session.desired.resources, session.desired.refused
     found: dict[str, object] = {}
-    users: dict[ResourceKey, set[str]] = {}
+    users: dict[ResourceKey, set[ResourceKey]] = {}
     for kind in TYPES:
         state = session.types[kind]
         names = {name for one, name in wanted if one == kind}
@@ -199,8 +199,9 @@ def scanned(session: Session) -> dict[str, object]:
         found[kind] = (pending, leaving, state.held.keys() - state.bodies.keys())
         for name, body in state.bodies.items():
             for key in body.needs:
-                users.setdefault(key, set()).add(name)
+                users.setdefault(key, set()).add((kind, name))
     clusters, endpoints = session.types[CLUSTER], session.types[ENDPOINTS]
-    awaited = {name for name in clusters.held if (ENDPOINTS, name) in wanted}
+    needed = {key for body in clusters.bodies.values() for key in body.needs}
+    awaited = {name for kind, name in needed & wanted.keys()}
     awaited -= endpoints.held.keys() | endpoints.rejected.keys()
     return found | {"awaited": awaited, "users": users}
