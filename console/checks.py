@@ -51,9 +51,7 @@ def stored_keys(
         tables = connection.introspection.table_names()
     except OperationalError:
         return []  # there is no database yet, or none that answers: what needs it says so
-    sealed = sealed_private_keys()
-    if sealed.rows.model._meta.db_table not in tables:
-        return []
+    sealed = [one for one in sealed_private_keys() if one.rows.model._meta.db_table in tables]
     known = [key.id for key in Keyring.parse(settings.ELB_MASTER_KEY).keys]
     return [
         Error(
@@ -63,8 +61,7 @@ def stored_keys(
             "the private keys again; until then their listeners go on with what Envoy has.",
             id="console.E007",
         )
-        for id in sealed.master_key_ids()
-        if id not in known
+        for id in sorted({id for one in sealed for id in one.master_key_ids()} - set(known))
     ]
 
 

@@ -32,11 +32,15 @@ ELB_MASTER_KEY = env_secret(
 )
 ELB_MASTER_KEY_FILE = env_secret_file("ELB_MASTER_KEY", ELB_DATA_DIR / "master.key")
 ELB_KEY_DRAFT_SECONDS = env_int("ELB_KEY_DRAFT_SECONDS", 3600, minimum=60, maximum=86400)
+# How long the key of a client that was issued here waits for its one download.
+ELB_CLIENT_KEY_SECONDS = env_int("ELB_CLIENT_KEY_SECONDS", 86_400, minimum=60, maximum=30 * 86_400)
 
 ELB_ENVOY_BINARY = env_path("ELB_ENVOY_BINARY", None)
 ELB_ENVOY_CONCURRENCY = env_int("ELB_ENVOY_CONCURRENCY", 0, minimum=0, maximum=1024)
 ELB_NODE_ID = env_str("ELB_NODE_ID", "local")
 ELB_DRAIN_SECONDS = env_int("ELB_DRAIN_SECONDS", 10, minimum=1, maximum=3600)
+# Client certificates that are remembered as seen, over all listeners; the longest unseen go first.
+ELB_SEEN_CLIENTS = env_int("ELB_SEEN_CLIENTS", 10_000, minimum=100, maximum=1_000_000)
 ELB_STATUS_SECONDS = env_int("ELB_STATUS_SECONDS", 3, minimum=1, maximum=60)
 
 # Off where every Envoy is on another machine: this one can then not tell what they may open.

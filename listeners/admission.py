@@ -3,15 +3,23 @@
 What `admits` says is what Envoy does; a test compares the two over a table of certificates and entries.
 """
 
-import ipaddress
 import re
-import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from certificates.alternative_names import (
+    NameFaultError,
+    NameKind,
+    address_text,
+    dns_name,
+    email_address,
+    ip_address,
+    likely_kind,
+    uri,
+)
 from certificates.pem import quoted
 from certificates.pem.asn1 import OBJECT_IDENTIFIER, Asn1Error, Element, element
 from listeners.spec import AllowedClientSpec, IdentityKind
@@ -20,11 +28,6 @@ from listeners.subjects import SubjectError, entered_subject, subject_text
 MOST_ENTRIES = 200
 LONGEST_ENTRY = 1000
 
-LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z){LABEL}(?:\.{LABEL})*")
-ADDRESS_LIKE = re.compile(r"[0-9]+(?:\.[0-9]+)*|.*:.*")
-LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}")
-URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 HEXADECIMAL = re.compile("[0-9a-f]+")
 
 VERSION, EXTENSIONS = 0xA0, 0xA3
@@ -114,7 +117,7 @@ def _alternative_name(name: Element) -> tuple[IdentityKind, str]:
         local, at, host = text.rpartition("@")
         return IdentityKind.EMAIL, local + at + _lowered(host)
     if name.tag == IP_ADDRESS and len(name.body) in (4, 16):
-        return IdentityKind.IP, _address(name.body)
+        return IdentityKind.IP, address_text(name.body)
     return IdentityKind.URI, text if name.tag == URI_NAME else ""
 
 
@@ -123,74 +126,21 @@ def _lowered(text: str) -> str:
     return "".join(chr(ord(one) + 32) if "A" <= one <= "Z" else one for one in text)
 
 
-def _address(octets: bytes) -> str:
-    # Unlike `ipaddress` this writes ::ffff:192.0.2.1 as Envoy does.
-    return socket.inet_ntop(socket.AF_INET if len(octets) == 4 else socket.AF_INET6, octets)
-
-
 def _likely_kind(text: str) -> IdentityKind:
     if HEXADECIMAL.fullmatch(_digits(text)) and len(_digits(text)) >= 40:
         return IdentityKind.FINGERPRINT
-    if "://" in text or text.lower().startswith("urn:"):
-        return IdentityKind.URI
-    if "=" in text:
-        return IdentityKind.SUBJECT
-    if "@" in text:
-        return IdentityKind.EMAIL
-    return IdentityKind.IP if ADDRESS_LIKE.fullmatch(text) else IdentityKind.DNS
+    kind = likely_kind(text)
+    return IdentityKind.SUBJECT if "=" in text and kind is not NameKind.URI else IdentityKind(kind.value)
 
 
-def _dns(value: str) -> str:
-    name = value.lower().removesuffix(".")
-    if "*" in name:
-        raise AdmissionError(
-            f"{quoted(value)}: a star stands for nothing here. List the name of each client in full."
-        )
-    if ADDRESS_LIKE.fullmatch(name):
-        raise AdmissionError(
-            f"{quoted(value)} is no DNS name. If it is an address, list it as an IP address."
-        )
-    if not name.isascii():
-        raise AdmissionError(
-            f"{quoted(value)} has characters that no certificate has in a DNS name. Write it as the "
-            "certificate does, in the form that begins with xn--."
-        )
-    if not DNS_NAME.fullmatch(name):
-        raise AdmissionError(
-            f"{quoted(value)} is no DNS name. Expected are labels of letters, digits and hyphens with dots "
-            "between them, such as client.test.com."
-        )
-    return name
+def _name(reader: Callable[[str], str]) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        try:
+            return reader(value)
+        except NameFaultError as error:
+            raise AdmissionError(str(error)) from error
 
-
-def _email(value: str) -> str:
-    local, at, host = value.rpartition("@")
-    host = host.lower()
-    if not at or not LOCAL_PART.fullmatch(local) or not DNS_NAME.fullmatch(host):
-        raise AdmissionError(f"{quoted(value)} is no e-mail address. Expected is one such as name@test.com.")
-    return f"{local}@{host}"
-
-
-def _uri(value: str) -> str:
-    if not URI.fullmatch(value):
-        raise AdmissionError(
-            f"{quoted(value)} is no URI. Expected is a scheme and what it names, without blanks, such as "
-            "spiffe://test.com/client."
-        )
-    return value
-
-
-def _ip(value: str) -> str:
-    try:
-        address = ipaddress.ip_address(value.removeprefix("[").removesuffix("]"))
-        if "%" in value:
-            raise ValueError
-        return _address(address.packed)
-    except ValueError:
-        more = " A certificate names single addresses; list each of them." if "/" in value else ""
-        raise AdmissionError(
-            f"{quoted(value)} is no IP address. Expected is one such as 192.0.2.1 or 2001:db8::1.{more}"
-        ) from None
+    return read
 
 
 def _subject(value: str) -> str:
@@ -216,10 +166,10 @@ def _digits(text: str) -> str:
 
 
 READERS = {
-    IdentityKind.DNS: _dns,
-    IdentityKind.EMAIL: _email,
-    IdentityKind.URI: _uri,
-    IdentityKind.IP: _ip,
+    IdentityKind.DNS: _name(dns_name),
+    IdentityKind.EMAIL: _name(email_address),
+    IdentityKind.URI: _name(uri),
+    IdentityKind.IP: _name(ip_address),
     IdentityKind.SUBJECT: _subject,
     IdentityKind.FINGERPRINT: _fingerprint,
 }

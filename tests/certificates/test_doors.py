@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import URLPattern, reverse
 
 from certificates import urls
-from certificates.forms import CertificateForm
+from certificates.forms.certificate import CertificateForm
 from certificates.models import Certificate
 from tests.conftest import Pki
 from tests.factories import server_certificate, user
@@ -76,15 +76,15 @@ def test_every_door_to_certificates_and_keys_is_known() -> None:
     assert [word for word in ("INSERT ", "UPDATE ", "DELETE ", "REPLACE ") if word in source] == []
     assert doors - searches == {
         # Forms: examined, held, saved; a key of a refused form is sealed into a draft.
-        ("certificates.views._is_saved", "form.save"),
-        ("certificates.forms.CertificateForm.save", "certificate.save"),
-        ("certificates.forms.CertificateForm.save", "self.draft.delete"),
-        ("certificates.forms.CertificateForm.keep_private_key", "self.draft.delete"),
-        ("certificates.models.KeyDraftQuerySet.keep", "draft.save"),
+        ("certificates.views.certificates._is_saved", "form.save"),
+        ("certificates.forms.certificate.CertificateForm.save", "certificate.save"),
+        ("certificates.forms.certificate.CertificateForm.save", "self.draft.delete"),
+        ("certificates.forms.certificate.CertificateForm.keep_private_key", "self.draft.delete"),
+        ("certificates.models.key_draft.KeyDraftQuerySet.keep", "draft.save"),
         # Deletion, which the database refuses while a listener uses it.
-        ("certificates.views.certificate_delete", "certificate.delete"),
-        ("certificates.models.CertificateQuerySet.remove", "certificate.delete"),
-        ("certificates.models.KeyDraftQuerySet.expire", "self.filter.delete"),
+        ("certificates.views.certificates.certificate_delete", "certificate.delete"),
+        ("certificates.models.certificate.CertificateQuerySet.remove", "certificate.delete"),
+        ("certificates.models.key_draft.KeyDraftQuerySet.expire", "self.filter.delete"),
         # The master key's rotation writes the same key again.
         ("certificates.sealed.SealedRows._batch", "models.QuerySet.update"),
     }
@@ -99,7 +99,7 @@ def test_facts_and_keys_of_a_certificate_are_set_in_one_place() -> None:
             if isinstance(node, ast.Call) and called(node) in {"Certificate", *WRITING}:
                 setting |= {(name, word.arg) for word in node.keywords if word.arg in FACTS}
     setting.remove(("console.http.bodiless_to_head.bodiless", "content"))  # an answer's, no certificate's
-    assert {name for name, _ in setting} == {"certificates.models.Certificate.hold"}
+    assert {name for name, _ in setting} == {"certificates.models.certificate.Certificate.hold"}
     assert {fact for _, fact in setting} == FACTS
 
 
@@ -113,15 +113,15 @@ def test_keys_are_sealed_and_opened_where_it_is_known() -> None:
         and node.func.attr in {"seal", "unseal", "private_key"}
     }
     assert found == {
-        ("certificates.models.Certificate.hold", "seal"),
-        ("certificates.models.Certificate.private_key", "unseal"),
-        ("certificates.models.KeyDraftQuerySet.keep", "seal"),
-        ("certificates.models.KeyDraft.private_key", "unseal"),
+        ("certificates.models.certificate.Certificate.hold", "seal"),
+        ("certificates.models.certificate.Certificate.private_key", "unseal"),
+        ("certificates.models.key_draft.KeyDraftQuerySet.keep", "seal"),
+        ("certificates.models.key_draft.KeyDraft.private_key", "unseal"),
         ("certificates.sealed.SealedRows._batch", "seal"),
         ("certificates.sealed.SealedRows._batch", "unseal"),
         # A form that keeps the key it has, and the snapshot for the control plane.
-        ("certificates.forms.CertificateForm._examine", "private_key"),
-        ("certificates.forms.CertificateForm._private_key_from_elsewhere", "private_key"),
+        ("certificates.forms.certificate.CertificateForm._examine", "private_key"),
+        ("certificates.forms.certificate.CertificateForm._private_key_from_elsewhere", "private_key"),
         ("listeners.snapshot.server_certificate_spec", "private_key"),
     }
 

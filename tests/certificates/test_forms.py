@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 
-from certificates.forms import CertificateForm
+from certificates.forms.certificate import CertificateForm
 from certificates.models import Certificate, KeyDraft
 from tests.conftest import Pki
 from tests.factories import ca_certificate, server_certificate, user

@@ -15,7 +15,7 @@ from django.utils.html import escape
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from certificates.forms import CertificateForm
+from certificates.forms.certificate import CertificateForm
 from certificates.models import Certificate, KeyDraft
 from tests.certificates.pem.containers import der, pkcs12, truststore
 from tests.certificates.pem.test_rules import with_subject

@@ -34,8 +34,8 @@ class Command(BaseCommand):
         except KeyringError as error:
             raise CommandError(f"{error} Make one with --make-key.") from error
         try:
-            problems = self._seal_again(sealed_private_keys(), keys)
-            problems += self._seal_again(sealed_key_drafts(), keys)
+            rows = (*sealed_private_keys(), sealed_key_drafts())
+            problems = [sentence for one in rows for sentence in self._seal_again(one, keys)]
         except KeyboardInterrupt:
             raise CommandError("Stopped. What is done stays done; run the command again to go on.") from None
         if problems:

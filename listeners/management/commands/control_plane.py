@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, close_old_connections
 
-from certificates.models import KeyDraft
+from certificates.models import IssuedCertificate, KeyDraft
 from console.waking import wake_socket
 from listeners import snapshot
 from listeners.dataplane.binary import BinaryError, envoy_binary
@@ -22,7 +22,7 @@ from listeners.spec import ChangesSpec, ConfigurationSpec
 
 logger = logging.getLogger(__name__)
 
-PURGE_INTERVAL = 60.0  # seconds between two removals of expired key drafts
+PURGE_INTERVAL = 60.0  # seconds between two removals of keys that nobody came for
 
 
 class Command(BaseCommand):
@@ -59,7 +59,7 @@ async def _serve(preflight: Preflight) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, serving.cancel)
     leash()
-    purging = asyncio.create_task(_purge_key_drafts())
+    purging = asyncio.create_task(_purge_keys())
     try:
         await serving
     except asyncio.CancelledError:
@@ -68,19 +68,20 @@ async def _serve(preflight: Preflight) -> None:
         purging.cancel()
 
 
-async def _purge_key_drafts() -> None:
-    """Expired drafts are of no use to anybody; this process is always there to remove them."""
+async def _purge_keys() -> None:
+    """Of forms that were given up and of clients; this process is always there to remove them."""
     while True:
         try:
-            await asyncio.to_thread(_expire_key_drafts)
+            await asyncio.to_thread(_forget_keys)
         except DatabaseError:
-            logger.exception("removing expired key drafts failed")
+            logger.exception("removing keys that nobody came for failed")
         await asyncio.sleep(PURGE_INTERVAL)
 
 
-def _expire_key_drafts() -> None:
+def _forget_keys() -> None:
     close_old_connections()
     KeyDraft.objects.expire()
+    IssuedCertificate.objects.forget_keys()
 
 
 def _remote_listener() -> RemoteListener | None:

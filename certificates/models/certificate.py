@@ -1,38 +1,21 @@
 """Stored certificates: PEM that was parsed and written out again, and private keys that are sealed."""
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any, Self
+from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import models
 from django.urls import reverse
-from django.utils import timezone
 
 from certificates import pem
-from certificates.keyring import Keyring, KeyringError
-from certificates.sealed import SealedRows, master_key_id
+from certificates.models.master_keys import keyring
+from certificates.sealed import master_key_id
 from console.models import ConfigurationRevision, RevisedModel, RevisedQuerySet
 
 MOST_OBJECTIONS = 5
 USES = ("server_listeners", "ca_listeners", "sni_listeners")
-
-
-def keyring() -> Keyring:
-    """This deployment's master keys: those in their file now, so that a new one needs no restart, and
-    behind them those that were there at the start.
-    """
-    at_start = Keyring.parse(settings.ELB_MASTER_KEY)
-    if settings.ELB_MASTER_KEY_FILE is None:
-        return at_start
-    try:
-        return Keyring.parse(settings.ELB_MASTER_KEY_FILE.read_text()).then(at_start)
-    except (OSError, UnicodeDecodeError, KeyringError):
-        return at_start  # a damaged file is for the next start to refuse
 
 
 @dataclass(frozen=True)
@@ -147,6 +130,8 @@ class Certificate(RevisedModel):
         """The condition that something refers to it; `number` is the primary key or an alias of it."""
         users = []
         for relation in cls._meta.related_objects:
+            if relation.related_model._meta.app_label == cls._meta.app_label:
+                continue  # says where it comes from, and does not use it
             column = relation.field.name
             rows = relation.related_model._default_manager.filter(**{f"{column}__isnull": False})
             users.append(rows.order_by().values_list(column))
@@ -175,53 +160,3 @@ class Certificate(RevisedModel):
     def private_key(self) -> str:
         """The private key in clear, for the data plane alone. Raises `keyring.UnsealError`."""
         return keyring().unseal(self.sealed_private_key, self.fingerprint)
-
-
-class KeyDraftQuerySet(models.QuerySet["KeyDraft"]):
-    def alive(self, user: User) -> Self:
-        return self.filter(created_by=user, created_at__gt=timezone.now() - KeyDraft.lifetime())
-
-    def expire(self) -> None:
-        self.filter(created_at__lte=timezone.now() - KeyDraft.lifetime()).delete()
-
-    def keep(self, private_key: str, user: User) -> "KeyDraft":
-        """Seals a key that came with a refused form; older drafts that have expired go."""
-        self.expire()
-        draft = KeyDraft(id=uuid.uuid4(), created_by=user)
-        draft.sealed = keyring().seal(private_key, str(draft.id))
-        draft.save()
-        return draft
-
-
-class KeyDraft(models.Model):
-    """A private key pasted into a form that was refused, sealed, so that it need not be pasted again."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    sealed = models.TextField()
-    created_by = models.ForeignKey(User, models.CASCADE, related_name="+")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = KeyDraftQuerySet.as_manager()
-
-    def __str__(self) -> str:
-        return f"key draft {self.id}"
-
-    @staticmethod
-    def lifetime() -> timedelta:
-        return timedelta(seconds=settings.ELB_KEY_DRAFT_SECONDS)
-
-    @property
-    def expires_at(self) -> datetime:
-        return self.created_at + self.lifetime()
-
-    def private_key(self) -> str:
-        return keyring().unseal(self.sealed, str(self.id))
-
-
-def sealed_private_keys() -> SealedRows:
-    certificates = Certificate.objects.all()
-    return SealedRows("private keys of certificates", certificates, "sealed_private_key", "fingerprint")
-
-
-def sealed_key_drafts() -> SealedRows:
-    return SealedRows("private keys kept for refused forms", KeyDraft.objects.all(), "sealed", "id")

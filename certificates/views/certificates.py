@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from certificates import pem
 from certificates.expiry import USERS, Overview
 from certificates.filters import ListForm
-from certificates.forms import CertificateForm
+from certificates.forms.certificate import CertificateForm
 from certificates.listing import Listing
 from certificates.models import Certificate
 from console.http import Request, is_htmx, page_or_dialog, page_to_return_to, redirect

@@ -1,0 +1,1 @@
+"""The forms by which certificates are added, made and downloaded."""
