@@ -29,17 +29,26 @@ class Removal:
 
 class CertificateQuerySet(RevisedQuerySet["Certificate"]):
     def remove(self, numbers: Sequence[int]) -> list[Removal]:
-        """Deletes those that no listener uses, and says of each what became of it."""
+        """Deletes those that no listener uses and that have issued none, and says what became of each."""
         removals = []
         with ConfigurationRevision.objects.change():
             found = self.prefetch_related(*USES).in_bulk(numbers)
+            issuers = self.issuers(numbers)
             for number in numbers:
                 certificate = found.get(number)
-                is_free = certificate is not None and not certificate.listeners
+                is_free = certificate is not None and not certificate.listeners and number not in issuers
                 if certificate is not None and is_free:
                     certificate.delete()
                 removals.append(Removal(number, certificate, is_free))
         return removals
+
+    def issuers(self, numbers: Sequence[int]) -> set[int]:
+        """Those among them that have issued certificates here, or have another CA below them."""
+        rows = self.filter(pk__in=numbers).order_by().values_list("pk", flat=True).distinct()
+        return {
+            *rows.filter(authority__issued__isnull=False),
+            *rows.filter(authority__intermediates__isnull=False),
+        }
 
 
 class Certificate(RevisedModel):
@@ -126,12 +135,16 @@ class Certificate(RevisedModel):
         return list(islice(found, MOST_OBJECTIONS))
 
     @classmethod
+    def uses(cls) -> list[Any]:
+        """The relations of what uses it; those of this app say where it comes from."""
+        relations: list[Any] = list(cls._meta.related_objects)
+        return [one for one in relations if one.related_model._meta.app_label != cls._meta.app_label]
+
+    @classmethod
     def is_used(cls, number: str = "pk") -> models.Q:
         """The condition that something refers to it; `number` is the primary key or an alias of it."""
         users = []
-        for relation in cls._meta.related_objects:
-            if relation.related_model._meta.app_label == cls._meta.app_label:
-                continue  # says where it comes from, and does not use it
+        for relation in cls.uses():
             column = relation.field.name
             rows = relation.related_model._default_manager.filter(**{f"{column}__isnull": False})
             users.append(rows.order_by().values_list(column))

@@ -1,5 +1,6 @@
 """A listener that is edited: the wizard's forms, and what else is asked of what serves already."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -78,9 +79,12 @@ class ListenerEdit:
         if not all([self.stamp.is_valid(), self.group.is_valid(), self.form.is_valid()]):
             return False
         after = contents([self.listener])
-        if self._is_other(after) and not self._is_served_by_envoy():
-            return False
-        self.consent = DrainForm(drain(self.before, after), self.posted)
+        # Envoy is asked what is open while its program tries the configuration: each takes its time.
+        with ThreadPoolExecutor(1) as pool:
+            drained = pool.submit(drain, self.before, after)
+            if self._is_other(after) and not self._is_served_by_envoy():
+                return False
+        self.consent = DrainForm(drained.result(), self.posted)
         return self.consent.is_valid()
 
     def _is_other(self, after: Any) -> bool:
