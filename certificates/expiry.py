@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import models
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from certificates.models import Certificate
+from certificates.models import Certificate, IssuedCertificate
 from certificates.search import COUNTED, Walked
-from console.templatetags.console import EXPIRES_SOON_DAYS
+from console.templatetags.console import EXPIRES_SOON_DAYS, Expiring
 
 SHOWN = 5
+# For so many days an issued certificate is reported once it has ended: it stays in its list for good.
+REPORTED_DAYS = 30
 USERS = tuple(f"{kind}_listeners__load_balancer" for kind in ("server", "ca", "sni"))
 
 
@@ -38,25 +41,35 @@ class ExpiryState(models.TextChoices):
                 return Q(**{f"{prefix}not_before__gt": now, f"{prefix}not_after__gt": now})
 
 
+def is_renewed() -> Exists:
+    """The condition that an issued certificate has a renewal."""
+    return Exists(IssuedCertificate.objects.filter(renewal_of=OuterRef("pk")))
+
+
 @dataclass(frozen=True)
 class Overview:
-    """What the Certificates page says of expiry; it counts to `COUNTED` and no further."""
+    """What the Certificates page says of expiry; it counts to `COUNTED` and no further.
+
+    `clients` are the certificates of clients that were issued here, end soon and have not been renewed.
+    """
 
     expired: int
     soon: int
+    clients: int
     in_use: list[Certificate]
 
     @classmethod
     def at(cls, now: datetime) -> "Overview":
-        expired, soon = (
-            _counted(ExpiryState.EXPIRED.condition(now)),
-            _counted(ExpiryState.SOON.condition(now)),
-        )
-        return cls(expired, soon, list(_in_use(now)[: SHOWN + 1]) if expired or soon else [])
+        stored, ends_soon = Certificate.objects, ExpiryState.SOON.condition(now)
+        expired = _counted(stored.filter(ExpiryState.EXPIRED.condition(now)))
+        soon = _counted(stored.filter(ends_soon))
+        issued = IssuedCertificate.objects.filter(ends_soon, profile=IssuedCertificate.Profile.CLIENT)
+        clients = _counted(issued.exclude(is_renewed()))
+        return cls(expired, soon, clients, list(_in_use(now)[: SHOWN + 1]) if expired or soon else [])
 
     @property
     def is_quiet(self) -> bool:
-        return not self.expired and not self.soon
+        return not self.expired and not self.soon and not self.clients
 
     @property
     def expired_text(self) -> str:
@@ -65,6 +78,10 @@ class Overview:
     @property
     def soon_text(self) -> str:
         return _number(self.soon)
+
+    @property
+    def clients_text(self) -> str:
+        return _number(self.clients)
 
     @property
     def shown(self) -> list[Certificate]:
@@ -81,7 +98,23 @@ def expiring(now: datetime, days: int) -> QuerySet[Certificate]:
     return rows.defer("content", "sealed_private_key").prefetch_related(*USERS).order_by("not_after", "pk")
 
 
-def state_in_words(certificate: Certificate, now: datetime) -> str:
+def expiring_issued(now: datetime, days: int) -> QuerySet[IssuedCertificate]:
+    """The same of what was issued here, but for what has been renewed or has ended long ago.
+
+    A server's certificate whose key was made here is among the stored ones.
+    """
+    kept = Q(profile=IssuedCertificate.Profile.CLIENT) | Q(key_origin=IssuedCertificate.KeyOrigin.REQUEST)
+    rows = IssuedCertificate.objects.filter(kept, ExpiryState.ATTENTION.condition(now, days=days))
+    rows = rows.filter(not_after__gt=now - timedelta(days=REPORTED_DAYS)).exclude(is_renewed())
+    unread = ("content", "sealed_private_key", "authority__content", "authority__sealed_private_key")
+    return (
+        rows.select_related("authority__certificate")
+        .defer(*unread, "authority__certificate__content", "authority__certificate__sealed_private_key")
+        .order_by("not_after", "pk")
+    )
+
+
+def state_in_words(certificate: Expiring, now: datetime) -> str:
     """Such as "expired 3 days ago" or "12 days left"."""
     days = abs(certificate.not_after - now).days
     number = f"{days} day{'s' * (days != 1)}" if days else "less than a day"
@@ -99,8 +132,8 @@ def _in_use(now: datetime) -> QuerySet[Certificate]:
     )
 
 
-def _counted(condition: Q) -> int:
-    return Certificate.objects.filter(condition).order_by().values("pk")[: COUNTED + 1].count()
+def _counted(rows: QuerySet[Any]) -> int:
+    return rows.order_by().values("pk")[: COUNTED + 1].count()
 
 
 def _number(count: int) -> str:

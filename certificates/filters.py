@@ -7,10 +7,8 @@ from django.db import models
 from django.db.models import Q
 
 from certificates.expiry import ExpiryState
+from certificates.keyset import Ordering
 from certificates.models import Certificate
-
-# An order's word in addresses, and the column behind it.
-COLUMNS = {"name": "name", "expires": "not_after", "created": "created_at"}
 
 
 class KeyType(models.TextChoices):
@@ -29,7 +27,7 @@ class Use(models.TextChoices):
     UNUSED = "unused", "Not used"
 
 
-class Order(models.TextChoices):
+class Order(Ordering):
     NAME = "name", "Name"
     NAME_BACK = "-name", "Name, backwards"
     EXPIRES = "expires", "Expires soonest"
@@ -37,27 +35,29 @@ class Order(models.TextChoices):
     CREATED_BACK = "-created", "Newest first"
     CREATED = "created", "Oldest first"
 
-    @property
-    def column(self) -> str:
-        return COLUMNS[self.value.lstrip("-")]
 
-    @property
-    def is_backwards(self) -> bool:
-        return self.value.startswith("-")
-
-
-class ListForm(forms.Form):
-    """The search box and the filters; everything may be left out."""
+class SearchForm(forms.Form):
+    """The search box of a list, and the filters that it adds; everything may be left out."""
 
     q = forms.CharField(
         label="Search",
         required=False,
         max_length=255,
         error_messages={"max_length": "Search for 255 characters at most."},
-        widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": "Name, domain, fingerprint, serial number or subject"}
-        ),
+        widget=forms.TextInput(attrs={"type": "search"}),
     )
+    sought = ""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["q"].widget.attrs["placeholder"] = self.sought
+        for name, control in self.fields.items():
+            control.widget.attrs["class"] = "form-control" if name == "q" else "form-select"
+
+
+class ListForm(SearchForm):
+    sought = "Name, domain, fingerprint, serial number or subject"
+
     type = forms.ChoiceField(
         label="Type", required=False, choices=[("", "Every type"), *Certificate.Type.choices]
     )
@@ -67,8 +67,3 @@ class ListForm(forms.Form):
     key = forms.ChoiceField(label="Key", required=False, choices=[("", "Every key"), *KeyType.choices])
     use = forms.ChoiceField(label="In use", required=False, choices=[("", "Used or not"), *Use.choices])
     sort = forms.ChoiceField(label="Sort by", required=False, choices=Order.choices)
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        for name, control in self.fields.items():
-            control.widget.attrs["class"] = "form-control" if name == "q" else "form-select"

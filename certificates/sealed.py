@@ -75,7 +75,9 @@ class SealedRows:
                     problems[pk] = str(error)
                     continue
                 again = {self.field: keyring.seal(private_key, str(context))}
-                models.QuerySet.update(self.rows.filter(pk=pk), **again)  # not raising the revision
+                # Only what was read is written over: a key that was removed meanwhile stays removed.
+                as_read = self.rows.filter(pk=pk, **{self.field: text})
+                models.QuerySet.update(as_read, **again)  # not raising the revision
         return (Batch(len(found) - len(problems), problems), found[-1][0]) if found else None
 
     def _with_ids(self) -> models.QuerySet[Any]:

@@ -1,8 +1,9 @@
-"""Finding certificates by a part of what they say: the search table and the conditions that read it.
+"""Finding certificates by a part of what they say: the search tables and the conditions that read them.
 
-The table `certificates_search` holds one text a certificate (name, domain names, subject, serial number,
-fingerprint). Triggers of migration 0003 keep it in step, whatever writes. On SQLite it is an FTS5 table of
-trigrams, on PostgreSQL a table with a trigram index (docs/decisions/0004).
+The table `certificates_search` holds one text a stored certificate (name, domain names, subject, serial
+number, fingerprint), `certificates_issued_search` one a certificate that was issued here. Triggers of
+migrations 0003 and 0006 keep them in step, whatever writes. On SQLite they are FTS5 tables of trigrams, on
+PostgreSQL tables with a trigram index (docs/decisions/0004).
 """
 
 import re
@@ -38,10 +39,24 @@ class Walked(Func):
 
 
 @dataclass(frozen=True)
+class SearchTable:
+    """`name` of the table, and what it finds rows of: their table, and the column of their own name."""
+
+    name: str
+    rows: str
+    named: str
+
+
+CERTIFICATES = SearchTable("certificates_search", "certificates_certificate", "name")
+ISSUED = SearchTable("certificates_issued_search", "certificates_issuedcertificate", "common_name")
+
+
+@dataclass(frozen=True)
 class Search:
     """Every word has to occur somewhere; a word too short for trigrams has to begin a name or a number."""
 
     text: str
+    table: SearchTable = CERTIFICATES
 
     @property
     def words(self) -> list[str]:
@@ -86,13 +101,13 @@ class Search:
         if connection.vendor == "sqlite":
             return Q(walked_id__in=RawSQL(rows, parameters))  # noqa: S611
         # An array is made once; PostgreSQL would otherwise look every row up as it walks.
-        found = f"certificates_certificate.id = ANY(ARRAY({rows}))"
+        found = f"{self.table.rows}.id = ANY(ARRAY({rows}))"
         return Q(RawSQL(found, parameters, output_field=BooleanField()))  # noqa: S611
 
     def among(self, numbers: Sequence[int]) -> list[int]:
         """Those of some certificates, in their order, that are found."""
         places = ", ".join(["%s"] * len(numbers))
-        texts = f"SELECT rowid, text FROM certificates_search WHERE rowid IN ({places})"  # noqa: S608
+        texts = f"SELECT rowid, text FROM {self.table.name} WHERE rowid IN ({places})"  # noqa: S608
         words = [word.lower() for word in self.words]
         with connection.cursor() as cursor:
             cursor.execute(texts, numbers)
@@ -101,14 +116,15 @@ class Search:
 
     def _rows(self) -> tuple[str, list[str]]:
         """A query for the primary keys, and its parameters."""
+        table = self.table.name
         if connection.vendor != "sqlite":
             texts = " AND ".join(["text ILIKE %s"] * len(self.words))
-            rows = f"SELECT rowid FROM certificates_search WHERE {texts}"  # noqa: S608 # parameters only
+            rows = f"SELECT rowid FROM {table} WHERE {texts}"  # noqa: S608 # parameters only
             return rows, [f"%{_like(word)}%" for word in self.words]
         long = [word for word in self.words if len(word) >= SHORTEST_PART]
         short = [word for word in self.words if len(word) < SHORTEST_PART]
         texts = "".join([r" AND text LIKE %s ESCAPE '\'"] * len(short))
-        rows = f"SELECT rowid FROM certificates_search WHERE certificates_search MATCH %s{texts}"  # noqa: S608
+        rows = f"SELECT rowid FROM {table} WHERE {table} MATCH %s{texts}"  # noqa: S608
         # In FTS5's language a quoted string is only text, and a quote in it is written twice.
         phrases = ['"' + word.replace('"', '""') + '"' for word in long]
         return rows, [" AND ".join(phrases), *(f"%{_like(word)}%" for word in short)]
@@ -118,7 +134,7 @@ class Search:
         spellings = {text, text.lower(), text.upper(), text.capitalize()}
         condition = _begins("fingerprint", text.lower()) | _begins("serial_number", text.lower())
         for spelling in sorted(spellings):
-            condition |= _begins("name", spelling)
+            condition |= _begins(self.table.named, spelling)
         return condition
 
 

@@ -58,7 +58,8 @@ def stored_keys(
             f"Private keys are stored that master key {id} sealed, and it is not configured: the master keys "
             f"that are have the ids {', '.join(known)}.",
             hint=f"{PUT_BACK} If it is lost for good, start with `manage.py serve --skip-checks` and upload "
-            "the private keys again; until then their listeners go on with what Envoy has.",
+            "the private keys again, those of CAs as well; until then their listeners go on with what Envoy "
+            "has, and these CAs issue nothing.",
             id="console.E007",
         )
         for id in sorted({id for one in sealed for id in one.master_key_ids()} - set(known))

@@ -60,6 +60,15 @@ class ProofCommand:
 
 
 @dataclass(frozen=True)
+class Files:
+    """What commands are told to read: the client's certificate and key, as options, and a CA's."""
+
+    client: tuple[str, ...] = ("--cert", "client.crt", "--key", "client.key")
+    client_words: str = "the client's client.crt and client.key are"
+    ca: str = "ca.crt"
+
+
+@dataclass(frozen=True)
 class ServerCheck:
     """How curl makes sure of the server: options, the host for the URL, and a sentence on the choice."""
 
@@ -69,7 +78,12 @@ class ServerCheck:
     needs_low_security: bool = False
 
 
-def proof_commands(listener: Listener, console_host: str) -> tuple[ProofCommand, ...]:
+USUAL_FILES = Files()
+
+
+def proof_commands(
+    listener: Listener, console_host: str, files: Files = USUAL_FILES
+) -> tuple[ProofCommand, ...]:
     """`console_host` is the host that the browser reached the console by, without its port."""
     address = concrete_address(listener.load_balancer.address, console_host)
     server = listener.server_certificate
@@ -78,24 +92,30 @@ def proof_commands(listener: Listener, console_host: str) -> tuple[ProofCommand,
         return (ProofCommand("Ask the listener", text, _redirected(listener) or ANSWERED),)
     cas = listener.chosen_ca_certificates
     own = [name for name in server.domain_names.split(",") if name not in _sni_names(listener)]
-    check = _server_check(server, cas, own, address, listener.port)
+    check = _server_check(server, cas, own, (address, listener.port), files.ca)
     url = f"https://{_bracketed(check.host)}:{listener.port}/"
     plain = _command(("curl", *check.options, url, "-I"), check.needs_low_security)
     sentence = " ".join(filter(None, (check.sentence, _other_names(listener))))
     if not cas:
         return (ProofCommand("Ask the listener", plain, f"{ANSWERED} {sentence}"),)
     is_weak = _is_weak(server) or any(map(_is_weak, cas))
-    client = ("--cert", "client.crt", "--key", "client.key")
     with_certificate, without = EXPECTATIONS[listener.authentication]
     return (
         ProofCommand(
             "With a client certificate",
-            _command(("curl", *check.options, *client, url, "-I"), is_weak),
-            f"Run it where the client's client.crt and client.key are. {_client(listener)}{with_certificate} "
+            _command(("curl", *check.options, *files.client, url, "-I"), is_weak),
+            f"Run it where {files.client_words}. {_client(listener) if files == USUAL_FILES else ''}"
+            f"{with_certificate} "
             f"{sentence}" + (_low_security_sentence() if is_weak else ""),
         ),
         ProofCommand("Without a client certificate", plain, without),
     )
+
+
+def vouching(listener: Listener) -> Certificate | None:
+    """The stored CA certificate that the commands make sure of the server with."""
+    server = listener.server_certificate
+    return _issuer(server, listener.chosen_ca_certificates, timezone.now()) if server else None
 
 
 def _redirected(listener: Listener) -> str:
@@ -150,9 +170,10 @@ def concrete_address(address: str, console_host: str) -> str:
 
 
 def _server_check(
-    server: Certificate, cas: Sequence[Certificate], names: Sequence[str], address: str, port: int
+    server: Certificate, cas: Sequence[Certificate], names: Sequence[str], place: tuple[str, int], ca: str
 ) -> ServerCheck:
-    """`names` are those that clients are shown the certificate for."""
+    """`names` are those that clients are shown the certificate for, `ca` the file of what vouches for it."""
+    address, port = place
     issuer = _issuer(server, cas, timezone.now())
     if issuer is None:
         return ServerCheck(
@@ -169,15 +190,15 @@ def _server_check(
             "With -k curl does not check the server's certificate: it has no subjectAltName that a client "
             "could ask for.",
         )
-    sentence = f"ca.crt is the content of the CA certificate {issuer.name}."
+    sentence = f"{ca} is the content of the CA certificate {issuer.name}."
     is_weak = _is_weak(server) or _is_weak(issuer)
     if name == address:
-        return ServerCheck(("--cacert", "ca.crt"), name, sentence, is_weak)
+        return ServerCheck(("--cacert", ca), name, sentence, is_weak)
     if _is_ip(address):
         way = ("--resolve", f"{name}:{port}:{_bracketed(address)}")
     else:
         way = ("--connect-to", f"{name}:{port}:{address}:{port}")
-    return ServerCheck(("--cacert", "ca.crt", *way), name, sentence, is_weak)
+    return ServerCheck(("--cacert", ca, *way), name, sentence, is_weak)
 
 
 def _issuer(server: Certificate, cas: Sequence[Certificate], now: datetime) -> Certificate | None:

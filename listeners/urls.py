@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from listeners.views import copies, drafts, listeners, load_balancers, served, switches, tls_policies
+from listeners.views import (
+    copies,
+    drafts,
+    guided,
+    issued,
+    listeners,
+    load_balancers,
+    served,
+    switches,
+    tls_policies,
+)
 
 urlpatterns = [
     path("load-balancers/", load_balancers.load_balancer_list, name="load_balancer_list"),
@@ -34,6 +44,9 @@ urlpatterns = [
     path("load-balancers/<int:pk>/delete/", load_balancers.load_balancer_delete, name="load_balancer_delete"),
     path("load-balancers/<int:pk>/listeners/add/", drafts.listener_add, name="listener_add"),
     path("listeners/drafts/<uuid:pk>/<slug:step>/", drafts.listener_draft, name="listener_draft"),
+    path("certificates/authorities/<int:pk>/", issued.authority_detail, name="authority_detail"),
+    path("certificates/issued/", issued.issued_list, name="issued_list"),
+    path("certificates/issued/<int:pk>/", issued.issued_detail, name="issued_detail"),
     path("certificates/<int:pk>/served/", served.certificate_served, name="certificate_served"),
     path("listeners/<int:pk>/", listeners.listener_detail, name="listener_detail"),
     path("listeners/<int:pk>/status/", listeners.listener_status, name="listener_status"),
@@ -51,6 +64,9 @@ urlpatterns = [
         "listeners/<int:pk>/enable/", switches.listener_switch, {"is_enabled": True}, name="listener_enable"
     ),
     path("listeners/<int:pk>/delete/", listeners.listener_delete, name="listener_delete"),
+    path("guided/", guided.guided_start, name="guided_start"),
+    path("guided/<uuid:pk>/", guided.guided_setup, name="guided_setup"),
+    path("guided/<uuid:pk>/<slug:step>/", guided.guided_step, name="guided_step"),
     path("tls-policies/", tls_policies.tls_policy_list, name="tls_policy_list"),
     path("tls-policies/custom/", tls_policies.tls_policy_custom_list, name="tls_policy_custom_list"),
     path("tls-policies/add/", tls_policies.tls_policy_add, name="tls_policy_add"),

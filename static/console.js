@@ -59,7 +59,8 @@
 
   const copyText = async (button) => {
     const source = button.dataset.copy && document.querySelector(button.dataset.copy);
-    const text = source ? source.textContent : button.dataset.copyText;
+    const shown = source?.matches("input, textarea") ? source.value : source?.textContent;
+    const text = shown ?? button.dataset.copyText;
     if (navigator.clipboard) {
       await navigator.clipboard.writeText(text);
     } else {
@@ -153,6 +154,46 @@
       event.preventDefault();
       dialog().close();
     }
+  });
+
+  // data-busy: a form whose answer takes seconds. The part says so from then on, and the form is sent once; in
+  // the dialog htmx does the latter, and the answer takes the form's place.
+  document.addEventListener("submit", (event) => {
+    const part = event.target.querySelector("[data-busy]");
+    if (!part) return;
+    if (!part.hidden) event.preventDefault();
+    part.hidden = false;
+    announce(part.textContent.trim());
+  });
+  for (const failure of ["htmx:responseError", "htmx:sendError", "pageshow"]) {
+    window.addEventListener(failure, () => {
+      for (const part of document.querySelectorAll("[data-busy]")) part.hidden = true;
+    });
+  }
+
+  // data-once: a form that is answered by a file which is given away once. A second click would break off the
+  // first answer, and the file with it. data-after-once is shown from then on.
+  const showOnce = (form, isSent) => {
+    form.dataset.once = isSent ? "sent" : "";
+    form.querySelector("[type=submit]").classList.toggle("disabled", isSent);
+    const after = form.querySelector("[data-after-once]");
+    if (after) after.hidden = !isSent;
+    return after;
+  };
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!("once" in form.dataset)) return;
+    if (form.dataset.once) {
+      event.preventDefault();
+      return;
+    }
+    const after = showOnce(form, true);
+    // Not while a second click may be coming: what scrolls into its place would be clicked.
+    setTimeout(() => after?.focus(), 1000);
+  });
+  // Back from a page that says the connection failed: the form may be sent again.
+  window.addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-once]")) showOnce(form, false);
   });
 
   document.addEventListener("keydown", (event) => {

@@ -29,6 +29,7 @@ from listeners.dataplane.reading import (
     listener_readings,
     served_listeners,
 )
+from listeners.dataplane.sightings import Sighting
 from listeners.rendering import envoy as rendering
 from listeners.spec import (
     BackendServerGroupSpec,
@@ -114,6 +115,7 @@ class EnvoyLab:
         self.socket, self.admin = self.folder / "xds.sock", self.folder / "admin.sock"
         self.wake = self.folder / "wake.sock"
         self.source = Configurations(Preflight(envoy_binary()))
+        self.sightings: list[Sighting] = []
         self.envoy = EnvoyProcess(
             EnvoySettings(
                 binary=envoy_binary(),
@@ -151,7 +153,7 @@ class EnvoyLab:
 
     def start_control_plane(self) -> None:
         """With a fresh memory, as after a restart of the console."""
-        control_plane = ControlPlane(self.source, NODE)
+        control_plane = ControlPlane(self.source, NODE, self.sightings.extend)
         stop: Future[Callable[[], None]] = Future()
 
         async def serve() -> None:

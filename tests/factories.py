@@ -11,7 +11,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from certificates import pem
-from certificates.models import Certificate
+from certificates.issuing import KeyKind, Subject
+from certificates.models import Certificate, CertificateAuthority, NewAuthority
 from listeners.models import BackendServer, Listener, ListenerDraft, LoadBalancer
 from tests.pki import KeyPair
 
@@ -37,6 +38,13 @@ def server_certificate(pair: KeyPair, name: str = "web", **fields: Any) -> Certi
 def ca_certificate(pair: KeyPair, name: str = "clients", **fields: Any) -> Certificate:
     verdict = pem.examine_ca(read(pair.certificate), timezone.now())
     return _stored(verdict, Certificate(name=name, type=Certificate.Type.CA, **fields))
+
+
+def authority(name: str = "shop", intermediate: str = "", by: User | None = None) -> CertificateAuthority:
+    """Made here, for thirty days; the one that issues. `intermediate` is its common name below a root."""
+    below = Subject(intermediate) if intermediate else None
+    wanted = NewAuthority(name, Subject(f"{name} CA"), KeyKind.P256, 30, below)
+    return CertificateAuthority.objects.create_root(wanted, by or user())
 
 
 def listing_certificate(**fields: Any) -> Certificate:

@@ -1,8 +1,10 @@
-"""The kinds of keys that certificates are issued for."""
+"""The kinds of keys that are made here, and which public keys of others a certificate is issued for."""
 
+import math
 from enum import StrEnum
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -10,8 +12,16 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from certificates.issuing.errors import IssuingError
+from certificates.pem.facts import READ_ERRORS, key_name
+
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+
+SMALLEST_RSA, LARGEST_RSA = 2048, 8192
+# CA/Browser Forum, Baseline Requirements, 6.1.6, and the largest exponent that BoringSSL takes.
+SMALLEST_EXPONENT, LARGEST_EXPONENT_BITS = 65537, 33
+SMALL_PRIMES = math.prod(n for n in range(2, 752) if all(n % divisor for divisor in range(2, n)))
 
 
 class KeyKind(StrEnum):
@@ -52,8 +62,66 @@ def written(key: PrivateKey) -> str:
 
 
 def loaded(pem: str) -> PrivateKey:
-    """Of a key that was stored here. Raises TypeError for one of another kind."""
-    key = load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
-    if not isinstance(key, PrivateKey):
-        raise TypeError("A CA's key is ECDSA or RSA.")
+    """A key in PKCS#8 PEM. Raises `IssuingError` for one that nothing is signed with here."""
+    try:
+        key = load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
+    except READ_ERRORS:
+        raise IssuingError(
+            "The key cannot be read. Choose the file of the CA's private key, such as ca.key.", "key"
+        ) from None
+    match key:
+        case rsa.RSAPrivateKey() if SMALLEST_RSA <= key.key_size <= LARGEST_RSA:
+            return key
+        case ec.EllipticCurvePrivateKey(curve=ec.SECP256R1() | ec.SECP384R1() | ec.SECP521R1()):
+            return key
+        case _:
+            raise IssuingError(
+                f"The key is {key_name(key.public_key())}. A CA that issues here has one of ECDSA P-256, "
+                f"P-384 or P-521, or of RSA {SMALLEST_RSA} to {LARGEST_RSA}.",
+                "key",
+            )
+
+
+def checked(key: PublicKeyTypes) -> PublicKey:
+    """A requester's public key. Raises `IssuingError` for one that is weak or that TLS is not done with."""
+    match key:
+        case rsa.RSAPublicKey() if key.key_size < SMALLEST_RSA:
+            raise IssuingError(
+                f"The request's key is {key_name(key)}, which is too short to be safe. Make the request anew "
+                "with RSA 2048 or more, or with ECDSA P-256.",
+                "request",
+            )
+        case rsa.RSAPublicKey() if key.key_size > LARGEST_RSA:
+            raise IssuingError(
+                f"The request's key is {key_name(key)}, which is larger than what is taken. Make the request "
+                "anew with RSA 2048 to 8192.",
+                "request",
+            )
+        case rsa.RSAPublicKey():
+            return _checked_numbers(key)
+        case ec.EllipticCurvePublicKey(curve=ec.SECP256R1() | ec.SECP384R1()):
+            return key
+        case _:
+            raise IssuingError(
+                f"The request's key is {key_name(key)}, which Envoy does not take from clients and browsers "
+                "do not take from servers. Make the request anew with ECDSA P-256 or P-384, or with RSA 2048 "
+                "or more.",
+                "request",
+            )
+
+
+def _checked_numbers(key: rsa.RSAPublicKey) -> rsa.RSAPublicKey:
+    numbers = key.public_numbers()
+    if numbers.e < SMALLEST_EXPONENT or numbers.e.bit_length() > LARGEST_EXPONENT_BITS or numbers.e % 2 == 0:
+        raise IssuingError(
+            "The request's RSA key has an unusual public exponent, with which it may not be safe. Make the "
+            "key and the request anew with the usual one, 65537.",
+            "request",
+        )
+    if math.gcd(numbers.n, SMALL_PRIMES) != 1:
+        raise IssuingError(
+            "The request's RSA key is not safe: its modulus has a small factor. Make the key and the request "
+            "anew.",
+            "request",
+        )
     return key

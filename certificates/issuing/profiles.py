@@ -4,10 +4,9 @@ Sources: RFC 5280, section 4.2 (extensions and their criticality); CA/Browser Fo
 7.1 (key usage, serial numbers, server names); RFC 9525 (names are read from the subjectAltName alone).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -15,37 +14,21 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from certificates.alternative_names import AlternativeName, NameKind
+from certificates.alternative_names import AlternativeName
 from certificates.issuing import constraints
+from certificates.issuing.authority import Authority
 from certificates.issuing.errors import IssuingError
 from certificates.issuing.keys import KeyKind, PrivateKey, PublicKey, loaded, new_private_key, written
+from certificates.issuing.names import Profile, check_names
 from certificates.issuing.subject import Subject
-from certificates.pem import quoted
+from certificates.issuing.validity import Validity, validity
 
-# Clocks that are a little slow take the certificate at once all the same.
-BACKDATED = timedelta(minutes=5)
+# Apple takes no server certificate of more than 825 days: https://support.apple.com/en-us/103769
 LONGEST_DAYS = {"ca": 36_500, "server": 825, "client": 36_500}
-
-
-class Profile(StrEnum):
-    """What is issued to others than CAs. Apple takes no server certificate of more than 825 days."""
-
-    SERVER = "server"
-    CLIENT = "client"
-
-
-@dataclass(frozen=True)
-class Authority:
-    """A CA that signs: its own certificate in PEM, the key in PKCS#8 PEM, and the CAs above it."""
-
-    certificate: str
-    private_key: str = field(repr=False)
-    above: tuple[str, ...] = ()
-
-    @property
-    def chain(self) -> tuple[str, ...]:
-        """Its own certificate and those above it, the root last."""
-        return (self.certificate, *self.above)
+PURPOSES = {
+    Profile.SERVER: (ExtendedKeyUsageOID.SERVER_AUTH, "servers"),
+    Profile.CLIENT: (ExtendedKeyUsageOID.CLIENT_AUTH, "clients"),
+}
 
 
 @dataclass(frozen=True)
@@ -66,8 +49,9 @@ def new_root(
     permitted: Sequence[x509.GeneralName] = (),
 ) -> Issued:
     """A self-signed CA. Raises `IssuingError`."""
+    period = validity(days, LONGEST_DAYS["ca"], now)
     key = new_private_key(kind)
-    builder = _ca(subject, key, now, _end(days, now, "ca"), path_length, permitted)
+    builder = _ca(subject, key, period, path_length, permitted)
     return Issued(_signed(builder.issuer_name(subject.name), key), written(key))
 
 
@@ -80,16 +64,15 @@ def new_intermediate(
     *,
     permitted: Sequence[x509.GeneralName] = (),
 ) -> Issued:
-    """A CA below another one, with none below itself. Raises `IssuingError`."""
+    """A CA below one that was made here, with none below itself. Raises `IssuingError`."""
     above = x509.load_pem_x509_certificate(authority.certificate.encode())
-    limit = above.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
-    if limit == 0:
+    if above.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0:
         raise IssuingError("This CA may not have others below it (its path length is 0).")
     if subject.name == above.subject:
         raise IssuingError("Its name has to be another than that of the CA above it.", "common_name")
+    period = validity(days, LONGEST_DAYS["ca"], now, above)
     key = new_private_key(kind)
-    end = _end_below(above, _end(days, now, "ca"), now)
-    builder = _ca(subject, key, now, end, 0, permitted)
+    builder = _ca(subject, key, period, 0, permitted)
     return Issued(_issued(builder, above, loaded(authority.private_key)), written(key))
 
 
@@ -104,55 +87,54 @@ def issue(
 ) -> Issued:
     """A certificate of a server or client, for a key that is made now or for a requester's public key.
 
-    `end` is its last moment, or a number of days from now. Raises `IssuingError`.
+    `end` is its last moment, or a number of days. Raises `IssuingError`.
     """
-    _check_names(profile, names)
-    above = x509.load_pem_x509_certificate(authority.certificate.encode())
-    constraints.check(names, above)
-    until = _end(end, now, profile.value) if isinstance(end, int) else end
+    check_names(profile, names)
+    chain = [x509.load_pem_x509_certificate(one.encode()) for one in authority.chain]
+    above = chain[0]
+    for one in chain:
+        _check_purpose(profile, one)
+        constraints.check(subject, names, one)
+        if profile is Profile.CLIENT:
+            constraints.check_addresses(names, one)
+    period = validity(end, LONGEST_DAYS[profile], now, above)
     private_key = new_private_key(key) if isinstance(key, KeyKind) else None
     public_key = private_key.public_key() if private_key else key
     if isinstance(public_key, KeyKind):
         raise TypeError(public_key)
-    builder = _builder(subject, public_key, now, _end_below(above, until, now))
+    builder = _builder(subject, public_key, period)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    # RSA key exchange of TLS 1.2 encrypts to the server's key; everything else signs.
     is_rsa_server = profile is Profile.SERVER and isinstance(public_key, rsa.RSAPublicKey)
     builder = builder.add_extension(_usage(key_encipherment=is_rsa_server), critical=True)
-    purpose = {
-        Profile.SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
-        Profile.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
-    }[profile]
-    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([PURPOSES[profile][0]]), critical=False)
     alternatives = x509.SubjectAlternativeName(name.general for name in names)
     builder = builder.add_extension(alternatives, critical=False)
     signed = _issued(builder, above, loaded(authority.private_key))
     return Issued(signed, written(private_key) if private_key else "")
 
 
-def _check_names(profile: Profile, names: Iterable[AlternativeName]) -> None:
-    chosen = list(names)
-    if not chosen:
-        what = "that clients use for the server" if profile is Profile.SERVER else "of the client"
-        raise IssuingError(f"Write at least one name {what}.", "names")
-    for name in chosen:
-        if profile is Profile.SERVER and name.kind not in {NameKind.DNS, NameKind.IP}:
-            raise IssuingError(
-                f"{quoted(name.value)} is no name of a server. Expected are DNS names and IP addresses.",
-                "names",
-            )
-        if profile is Profile.CLIENT and "*" in name.value and name.kind is NameKind.DNS:
-            raise IssuingError(f"{quoted(name.value)}: a client's name has no star.", "names")
+def _check_purpose(profile: Profile, above: x509.Certificate) -> None:
+    """What a CA's extendedKeyUsage leaves out, OpenSSL, Go and Windows refuse below it."""
+    try:
+        allowed = above.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return
+    purpose, whom = PURPOSES[profile]
+    if purpose not in allowed and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in allowed:
+        raise IssuingError(
+            f"This CA is not for {whom}: its extendedKeyUsage leaves them out. Choose another CA."
+        )
 
 
 def _ca(
     subject: Subject,
     key: PrivateKey,
-    now: datetime,
-    end: datetime,
+    period: Validity,
     path_length: int,
     permitted: Sequence[x509.GeneralName],
 ) -> x509.CertificateBuilder:
-    builder = _builder(subject, key.public_key(), now, end)
+    builder = _builder(subject, key.public_key(), period)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     if permitted:
@@ -161,15 +143,15 @@ def _ca(
     return builder
 
 
-def _builder(subject: Subject, key: PublicKey, now: datetime, end: datetime) -> x509.CertificateBuilder:
+def _builder(subject: Subject, key: PublicKey, period: Validity) -> x509.CertificateBuilder:
     # 159 random bits: unpredictable, positive and at most 20 octets long.
     return (
         x509.CertificateBuilder()
         .serial_number(x509.random_serial_number())
         .subject_name(subject.name)
         .public_key(key)
-        .not_valid_before((now - BACKDATED).replace(microsecond=0))
-        .not_valid_after(end.replace(microsecond=0))
+        .not_valid_before(period.start)
+        .not_valid_after(period.end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
@@ -199,22 +181,3 @@ def _issued(builder: x509.CertificateBuilder, above: x509.Certificate, key: Priv
 
 def _signed(builder: x509.CertificateBuilder, key: PrivateKey) -> str:
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
-
-
-def _end(days: int, now: datetime, what: str) -> datetime:
-    longest = LONGEST_DAYS[what]
-    if not 1 <= days <= longest:
-        raise IssuingError(f"Choose a number of days from 1 to {longest:,}.", "days")
-    return now + timedelta(days=days)
-
-
-def _end_below(above: x509.Certificate, end: datetime, now: datetime) -> datetime:
-    """No certificate outlives the CA above it: clients would refuse it from then on, with no word why."""
-    last = above.not_valid_after_utc
-    if last <= now:
-        raise IssuingError(f"This CA has expired ({last:%Y-%m-%d %H:%M} UTC). Make a new one.")
-    if end > last:
-        whole = (last - now).days
-        wish = f"Choose at most {whole:,} days." if whole else "Make a new CA."
-        raise IssuingError(f"This CA itself ends at {last:%Y-%m-%d %H:%M} UTC. {wish}", "days")
-    return end

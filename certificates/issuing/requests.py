@@ -1,27 +1,27 @@
 """Certificate signing requests: what one asks for, what of it is taken, and what is left out."""
 
-import re
 from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtensionOID, NameOID
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
-from certificates import alternative_names
 from certificates.alternative_names import AlternativeName
+from certificates.issuing import keys
 from certificates.issuing.errors import IssuingError
 from certificates.issuing.keys import PublicKey
+from certificates.issuing.request_extensions import read_extensions
+from certificates.issuing.subject import LONGEST_COMMON_NAME
 from certificates.pem import quoted
+from certificates.pem.armor import SECRET, Kind, blocks
+from certificates.pem.asn1 import element
 from certificates.pem.facts import READ_ERRORS, key_name, public_key_hash, public_octets
 
 LONGEST_REQUEST = 64 * 1024  # characters
-MOST_EXTENSIONS = 50
-BLOCK = re.compile(
-    r"-----BEGIN (NEW )?CERTIFICATE REQUEST-----.*?-----END (NEW )?CERTIFICATE REQUEST-----", re.DOTALL
-)
-SMALLEST_RSA, LARGEST_RSA = 2048, 8192
+MOST_ATTRIBUTES = 50
+MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,21 @@ class Request:
 
 def read_request(text: str) -> Request:
     """Of a PEM request. Raises `IssuingError` for one that must not be signed whoever it is for."""
-    request = _parsed(text)
+    request = _parsed(_octets(text))
     key = _checked_key(request)
+    # Its key first: with an odd one a signature proves nothing, and may be costly to look at.
+    _check_signature(request)
     try:
         extensions = list(request.extensions)
-        common_name = _part(request, NameOID.COMMON_NAME)
-        organization = _part(request, NameOID.ORGANIZATION_NAME)
-        others = sorted(
-            {
-                attribute.rfc4514_attribute_name
-                for attribute in request.subject
-                if attribute.oid not in {NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME}
-            }
-        )
+        attributes = list(request.subject)
     except READ_ERRORS:
-        raise IssuingError("The request's names or extensions cannot be read.", "request") from None
-    if len(extensions) > MOST_EXTENSIONS:
-        raise IssuingError(f"The request has more than {MOST_EXTENSIONS} extensions.", "request")
-    names, left_out = _extensions(extensions)
-    if others:
-        left_out = (f"Of its subject, {', '.join(others)} is left out.", *left_out)
+        raise IssuingError(
+            "The request's names or extensions cannot be read. Make the request anew.", "request"
+        ) from None
+    if len(attributes) > MOST_ATTRIBUTES:
+        raise IssuingError(f"The request's subject has more than {MOST_ATTRIBUTES} parts.", "request")
+    common_name, organization, others = _subject(attributes)
+    names, left_out = read_extensions(extensions)
     return Request(
         common_name=common_name,
         organization=organization,
@@ -66,125 +61,118 @@ def read_request(text: str) -> Request:
         key=key_name(key),
         public_key=key,
         public_key_hash=public_key_hash(public_octets(key)),
-        left_out=left_out,
+        left_out=_shown([*others, *left_out]),
     )
 
 
-def _parsed(text: str) -> x509.CertificateSigningRequest:
+def _octets(text: str) -> bytes:
+    """DER of the one request in it."""
     if len(text) > LONGEST_REQUEST:
-        raise IssuingError("This is longer than a request is. Choose the .csr file itself.", "request")
-    if "PRIVATE KEY-----" in text:
+        raise IssuingError(
+            f"This is longer than a request is ({LONGEST_REQUEST // 1024} KiB). Choose the .csr file itself.",
+            "request",
+        )
+    found = blocks(text)
+    if any(block.kind in SECRET or block.is_encrypted for block in found):
         raise IssuingError(
             "There is a private key in this. Only the request is wanted; keep the key where it is.", "request"
         )
-    found = BLOCK.search(text)
-    if not found:
-        what = "a certificate, not a request" if "BEGIN CERTIFICATE-----" in text else "no request"
+    asked = [block for block in found if block.kind is Kind.REQUEST]
+    if not asked:
+        what = f"{found[0].kind.value}, not a request" if found else "no request"
         raise IssuingError(
             f"This is {what}. Expected is text with a line -----BEGIN CERTIFICATE REQUEST-----.", "request"
         )
-    lines = "\n".join(line.strip() for line in found[0].splitlines())
+    if fault := next((block.fault for block in asked if block.fault), ""):
+        raise IssuingError(f"The request is damaged. {fault} Copy it again, whole.", "request")
+    if len({block.der for block in asked}) > 1:
+        raise IssuingError(
+            f"There are {len(asked)} requests in this. Paste the one that a certificate is to be issued for.",
+            "request",
+        )
+    return asked[0].der
+
+
+def _parsed(octets: bytes) -> x509.CertificateSigningRequest:
     try:
-        request = x509.load_pem_x509_csr(lines.encode())
-        is_valid = request.is_signature_valid
-    except (*READ_ERRORS, InvalidSignature):
+        return x509.load_der_x509_csr(octets)
+    except READ_ERRORS:
         raise IssuingError(
             "The request cannot be read: it is damaged. Copy it again, whole.", "request"
         ) from None
+
+
+def _checked_key(request: x509.CertificateSigningRequest) -> PublicKey:
+    try:
+        key = request.public_key()
+        # cryptography reads a curve in numbers and a key bound to RSASSA-PSS as the usual ones.
+        usual = element(public_octets(key)).children()[0].raw
+    except READ_ERRORS:
+        raise IssuingError(
+            "The request's key is damaged, or of a kind that is not known here. Make the request anew with "
+            "ECDSA P-256 or P-384, or with RSA 2048 or more.",
+            "request",
+        ) from None
+    checked = keys.checked(key)
+    if usual not in request.tbs_certrequest_bytes:
+        how = "is bound to RSASSA-PSS" if isinstance(key, rsa.RSAPublicKey) else "spells out its curve"
+        raise IssuingError(
+            f"The request's key {how}, which Envoy does not take. Make the key and the request anew with "
+            "-newkey ec -pkeyopt ec_paramgen_curve:P-256.",
+            "request",
+        )
+    return checked
+
+
+def _check_signature(request: x509.CertificateSigningRequest) -> None:
+    try:
+        digest = request.signature_hash_algorithm
+        is_weak = isinstance(digest, hashes.MD5 | hashes.SHA1)
+        is_valid = is_weak or request.is_signature_valid
+    except (*READ_ERRORS, InvalidSignature):
+        raise IssuingError(
+            "The request is signed in a way that is not known here. Make it anew with -sha256.", "request"
+        ) from None
+    if is_weak:
+        raise IssuingError("The request is signed with MD5 or SHA-1. Make it anew with -sha256.", "request")
     if not is_valid:
         raise IssuingError(
             "The request's signature is wrong: whoever made it does not have the key, or it was changed on "
             "the way. Make the request anew.",
             "request",
         )
-    if isinstance(request.signature_hash_algorithm, hashes.MD5 | hashes.SHA1):
-        raise IssuingError("The request is signed with MD5 or SHA-1. Make it anew with -sha256.", "request")
-    return request
 
 
-def _checked_key(request: x509.CertificateSigningRequest) -> PublicKey:
-    try:
-        key = request.public_key()
-    except READ_ERRORS:
-        raise IssuingError("The request's key is of a kind that is not known here.", "request") from None
-    match key:
-        case rsa.RSAPublicKey() if key.key_size < SMALLEST_RSA:
-            raise IssuingError(
-                f"The request's key is {key_name(key)}, which is too short to be safe. Make the request anew "
-                "with RSA 2048 or more, or with ECDSA P-256.",
-                "request",
-            )
-        case rsa.RSAPublicKey() if key.key_size > LARGEST_RSA or key.public_numbers().e.bit_length() > 33:
-            raise IssuingError("The request's key is larger than what is taken: RSA 2048 to 8192.", "request")
-        case rsa.RSAPublicKey():
-            return key
-        case ec.EllipticCurvePublicKey(curve=ec.SECP256R1() | ec.SECP384R1()):
-            return key
-        case _:
-            raise IssuingError(
-                f"The request's key is {key_name(key)}, which Envoy does not take from clients. Make the "
-                "request anew with ECDSA P-256 or P-384, or with RSA 2048 or more.",
-                "request",
-            )
+def _subject(attributes: list[x509.NameAttribute[str | bytes]]) -> tuple[str, str, list[str]]:
+    """Common name, organization, and what there is to say of the rest."""
+    parts: dict[x509.ObjectIdentifier, list[str]] = {NameOID.COMMON_NAME: [], NameOID.ORGANIZATION_NAME: []}
+    others: dict[str, None] = {}
+    for attribute in attributes:
+        if attribute.oid in parts:
+            parts[attribute.oid].append(_plain(attribute.value))
+        else:
+            others[attribute.rfc4514_attribute_name] = None
+    sentences = [f"Of its subject, {', '.join(sorted(others))} is left out."] if others else []
+    for oid, what in ((NameOID.COMMON_NAME, "common name"), (NameOID.ORGANIZATION_NAME, "organization")):
+        if len(parts[oid]) > 1:
+            earlier = ", ".join(quoted(one) for one in parts[oid][:-1])
+            sentences.append(f"It has more than one {what}; the last is taken, and {earlier} left out.")
+    common_name, organization = ((found or [""])[-1] for found in parts.values())
+    return common_name, organization, sentences
 
 
-def _extensions(
-    extensions: list[x509.Extension[x509.ExtensionType]],
-) -> tuple[tuple[AlternativeName, ...], tuple[str, ...]]:
-    names: tuple[AlternativeName, ...] = ()
-    left_out: list[str] = []
-    for extension in extensions:
-        value = extension.value
-        match value:
-            case x509.SubjectAlternativeName():
-                names, sentences = alternative_names.of_extension(value)
-                left_out += sentences
-            case x509.BasicConstraints() if value.ca:
-                raise IssuingError(
-                    "The request asks for a CA certificate (basicConstraints CA:TRUE), with which its holder "
-                    "could let in anybody. Make it anew without.",
-                    "request",
-                )
-            case x509.KeyUsage() if value.key_cert_sign or value.crl_sign:
-                raise IssuingError(
-                    "The request asks to sign certificates or CRLs (keyUsage), which is for CAs. Make it "
-                    "anew without.",
-                    "request",
-                )
-            case x509.NameConstraints():
-                raise IssuingError(
-                    "The request asks for nameConstraints, which are for CAs. Make it anew without.",
-                    "request",
-                )
-            case x509.BasicConstraints() | x509.KeyUsage() | x509.ExtendedKeyUsage():
-                left_out.append(f"Its {_called(extension)} is replaced by what the profile sets.")
-            case _:
-                left_out.append(f"Its {_called(extension)} is left out.")
-    return names, tuple(left_out)
-
-
-def _called(extension: x509.Extension[x509.ExtensionType]) -> str:
-    name = extension.oid._name
-    known = {
-        ExtensionOID.BASIC_CONSTRAINTS: "basicConstraints",
-        ExtensionOID.KEY_USAGE: "keyUsage",
-        ExtensionOID.EXTENDED_KEY_USAGE: "extendedKeyUsage",
-    }
-    if extension.oid in known:
-        return known[extension.oid]
-    return f"extension {name if name != 'Unknown OID' else extension.oid.dotted_string}"
-
-
-def _part(request: x509.CertificateSigningRequest, oid: x509.ObjectIdentifier) -> str:
-    found = request.subject.get_attributes_for_oid(oid)
-    if not found:
-        return ""
-    value = found[-1].value
+def _plain(value: str | bytes) -> str:
     text = value if isinstance(value, str) else value.decode("latin-1")
-    if len(text) > 64 or not text.isprintable() or text != text.strip():
+    if len(text) > LONGEST_COMMON_NAME or not text.isprintable() or text != text.strip():
         raise IssuingError(
-            f"The request's subject has {quoted(text, 40)}, which is longer than 64 characters or has some "
-            "that cannot be seen. Make it anew with a plain name.",
+            f"The request's subject has {quoted(text, 40)}, which is longer than {LONGEST_COMMON_NAME} "
+            "characters, has blanks around it or characters that cannot be seen. Make it anew with a plain "
+            "name.",
             "request",
         )
     return text
+
+
+def _shown(sentences: list[str]) -> tuple[str, ...]:
+    more = len(sentences) - MOST_SHOWN
+    return (*sentences[:MOST_SHOWN], f"{more:,} more are left out.") if more > 0 else tuple(sentences)

@@ -27,6 +27,7 @@ class Subject:
 
     @property
     def name(self) -> x509.Name:
+        # Each is a UTF8String, as RFC 5280, 4.1.2.4 wants it of new certificates.
         parts = (
             (NameOID.ORGANIZATION_NAME, self.organization),
             (NameOID.COMMON_NAME, self.common_name),
@@ -37,7 +38,7 @@ class Subject:
 def _check(value: str, longest: int, field: str) -> None:
     if len(value) > longest:
         raise IssuingError(
-            f"{quoted(value, 40)} has {len(value)} characters; a certificate has room for {longest} here.",
+            f"{quoted(value, 40)} has {len(value):,} characters; a certificate has room for {longest} here.",
             field,
         )
     if value != value.strip():

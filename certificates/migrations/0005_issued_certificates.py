@@ -95,6 +95,10 @@ class Migration(migrations.Migration):
                 ),
                 ("key", models.CharField(help_text="such as ECDSA P-256", max_length=40)),
                 (
+                    "public_key_hash",
+                    models.CharField(db_index=True, help_text="SHA-256, hexadecimal", max_length=64),
+                ),
+                (
                     "key_origin",
                     models.CharField(
                         choices=[("here", "made here"), ("request", "the holder's own, by a request")],
@@ -105,6 +109,10 @@ class Migration(migrations.Migration):
                 ("not_after", models.DateTimeField(verbose_name="Expires")),
                 ("content", models.TextField()),
                 ("sealed_private_key", models.TextField(blank=True)),
+                (
+                    "form_token",
+                    models.UUIDField(help_text="of the form that asked for it", null=True, unique=True),
+                ),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 (
                     "authority",
@@ -227,6 +235,14 @@ class Migration(migrations.Migration):
                 fields=("authority", "serial_number"),
                 name="issued_serial_once",
                 violation_error_message="This CA has issued a certificate of this serial number.",
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="issuedcertificate",
+            constraint=models.UniqueConstraint(
+                fields=("renewal_of",),
+                name="issued_renewed_once",
+                violation_error_message="It has been renewed already. Renew its latest renewal.",
             ),
         ),
         migrations.AddConstraint(

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import models
@@ -12,11 +14,17 @@ from django.utils import timezone
 from certificates import issuing, pem
 from certificates.alternative_names import AlternativeName
 from certificates.issuing import IssuingError, KeyKind, Subject
+from certificates.issuing.keys import PublicKey
 from certificates.models.certificate import Certificate
 from certificates.models.issued_certificate import IssuedCertificate
 from certificates.models.master_keys import keyring
 from certificates.sealed import master_key_id
 from console.models import ConfigurationRevision
+
+TWIN = (
+    "There is a CA of this subject here already. Choose another common name: programs that know both could "
+    "not tell them apart."
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class CertificateAuthorityQuerySet(models.QuerySet["CertificateAuthority"]):
                 authority, below, wanted.kind, wanted.days, now, permitted=wanted.permitted
             )
         with ConfigurationRevision.objects.change():
-            name = f"{wanted.name} root" if made else wanted.name
+            name = f"{wanted.name[:250]} root" if made else wanted.name
             first = self._store(name, root, (), user)
             return self._store(wanted.name, made, (first,), user) if made else first
 
@@ -66,6 +74,8 @@ class CertificateAuthorityQuerySet(models.QuerySet["CertificateAuthority"]):
         material = pem.examine_ca(content, timezone.now()).material
         if material is None:
             raise IssuingError("The CA certificate that was made is not one that listeners take.")
+        if self.filter(subject=material.certificates[0].subject).exists():
+            raise IssuingError(TWIN, "common_name")
         certificate = Certificate(name=name, type=Certificate.Type.CA, created_by=user, updated_by=user)
         certificate.hold(material)
         certificate.save()
@@ -76,14 +86,21 @@ class CertificateAuthorityQuerySet(models.QuerySet["CertificateAuthority"]):
     ) -> "CertificateAuthority":
         """Lets a stored CA certificate issue, whose key somebody has brought.
 
-        `content` is the certificate among those of the bundle that the key belongs to.
+        `content` is the certificate among those of the bundle that the key belongs to. Raises `IssuingError`
+        where it does not or signs nothing here, and IntegrityError where another certificate of the bundle
+        issues already, or another bundle's with this key.
         """
+        issuing.check_authority(content, private_key)
         with ConfigurationRevision.objects.change():
-            known = self.filter(certificate=certificate).first()
+            facts = pem.stored_facts(content)[0]
+            known = self.filter(certificate=certificate, public_key_hash=facts.public_key_hash).first()
             if known:
                 known.seal(private_key)
                 known.save()
                 return known
+            bundle = Certificate.objects.filter(pk=certificate.pk).values_list("content", flat=True).first()
+            if facts.pem not in (bundle or ""):
+                raise IssuingError("The CA certificate was changed or deleted meanwhile. Look at it again.")
             return self._keep(certificate, content, private_key, None, user)
 
     def _keep(
@@ -154,6 +171,12 @@ class CertificateAuthority(models.Model):
         """PEM of the CAs above it that are known here, the root last."""
         return (self.parent.content, *self.parent.above) if self.parent else ()
 
+    @property
+    def between(self) -> tuple[str, ...]:
+        """PEM of the CAs between what it issues and the root, which clients have or do not trust."""
+        chain = (self.content, *self.above)
+        return chain[:-1] if self.is_root or self.parent else chain
+
     def seal(self, private_key: str) -> None:
         self.sealed_private_key = keyring().seal(private_key, self.public_key_hash)
 
@@ -165,6 +188,16 @@ class CertificateAuthority(models.Model):
         """From here; whoever has downloaded it can bring it back."""
         self.sealed_private_key = ""
         self.save(update_fields=["sealed_private_key"])
+
+    def delete_with_issued(self) -> None:
+        """Deletes the CA, its stored certificate, and what is known here of the certificates it has issued.
+
+        The log of key downloads stays. Raises `ProtectedError`, and then deletes nothing, while a listener
+        uses it or there is another CA below it.
+        """
+        with ConfigurationRevision.objects.change():
+            self.issued.all().delete()
+            self.certificate.delete()
 
     @property
     def signing(self) -> issuing.Authority:
@@ -178,42 +211,56 @@ class CertificateAuthority(models.Model):
         profile: issuing.Profile,
         subject: Subject,
         names: Sequence[AlternativeName],
-        key: "KeyKind | issuing.Request",
-        days: int,
+        key: "KeyKind | issuing.Request | PublicKey",
+        end: datetime | int,
         user: User,
         *,
         server_name: str = "",
         renewal_of: IssuedCertificate | None = None,
+        form_token: UUID | None = None,
     ) -> IssuedCertificate:
         """Issues and stores; a server's certificate and key also among the certificates, as `server_name`.
 
-        The renewal of a server's certificate takes the place of the earlier one there, so that listeners
-        serve it at once. Raises `IssuingError` and `keyring.UnsealError`.
+        `end` is its last moment, or a number of days from now. The renewal of a server's certificate takes
+        the place of the earlier one there, so that listeners serve it at once; something else that has been
+        put into that place meanwhile stays. Raises `IssuingError` and `keyring.UnsealError`, and
+        IntegrityError for a second renewal of the same certificate and for a second use of `form_token`.
         """
         public = key.public_key if isinstance(key, issuing.Request) else key
-        made = issuing.issue(profile, self.signing, subject, names, public, days, timezone.now())
-        row = IssuedCertificate(authority=self, profile=profile.value, renewal_of=renewal_of, created_by=user)
-        with ConfigurationRevision.objects.change():
-            row.hold(made, subject, names)
-            if profile is issuing.Profile.SERVER and made.private_key:
-                row.stored = self._stored_server(made, server_name, renewal_of, user)
-            row.save()
-        return row
+        row = IssuedCertificate(
+            authority=self,
+            profile=profile.value,
+            renewal_of=renewal_of,
+            form_token=form_token,
+            created_by=user,
+        )
+        while True:
+            # Before the lock is taken, for an RSA key may take seconds.
+            made = issuing.issue(profile, self.signing, subject, names, public, end, timezone.now())
+            with ConfigurationRevision.objects.change():
+                row.hold(made, subject, names)
+                if self.issued.filter(serial_number=row.serial_number).exists():
+                    continue  # with another one; RFC 5280, 4.1.2.2
+                if profile is issuing.Profile.SERVER and made.private_key:
+                    row.stored = self._stored_server(made, server_name, renewal_of, user)
+                row.save()
+                return row
 
     def _stored_server(
         self, made: issuing.Issued, name: str, renewal_of: IssuedCertificate | None, user: User
     ) -> Certificate:
-        # Without the root: clients have it, or do not trust it.
-        between = [self.content, *self.above][: -1 if self.is_root or self.parent else None]
-        content = made.certificate + "".join(between)
+        content = made.certificate + "".join(self.between)
         material = pem.examine_server(content, made.private_key, timezone.now()).material
         if material is None:
             raise IssuingError("The certificate that was made is not one that Envoy serves.")
-        certificate = (renewal_of.stored if renewal_of else None) or Certificate(
-            name=name, type=Certificate.Type.SERVER, created_by=user
-        )
-        certificate.server_names = ""
-        certificate.hold(material)
+        replaced = renewal_of.in_its_place if renewal_of else None
+        if replaced:
+            certificate = replaced.renewed(material)
+            if sentences := replaced.objections(certificate):
+                raise IssuingError(" ".join(sentences))
+        else:
+            certificate = Certificate(name=name, type=Certificate.Type.SERVER, created_by=user)
+            certificate.hold(material)
         certificate.updated_by = user
         certificate.save()
         return certificate

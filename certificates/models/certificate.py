@@ -1,6 +1,7 @@
 """Stored certificates: PEM that was parsed and written out again, and private keys that are sealed."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -154,6 +155,14 @@ class Certificate(RevisedModel):
     @property
     def names(self) -> list[str]:
         return self.domain_names.split(",") if self.domain_names else []
+
+    def renewed(self, material: pem.Material) -> "Certificate":
+        """What it becomes, the domain names as they are as long as they are covered; saves nothing."""
+        row = copy(self)
+        if pem.name_faults(row.server_names.split(","), material.certificates[0].server_names):
+            row.server_names = ""
+        row.hold(material)
+        return row
 
     def hold(self, material: pem.Material) -> None:
         """Takes over parsed material and the facts of its first certificate; saves nothing."""

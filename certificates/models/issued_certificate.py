@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from certificates import issuing, pem
-from certificates.alternative_names import AlternativeName, entered
+from certificates.alternative_names import AlternativeName, NameKind
 from certificates.models.certificate import Certificate
 from certificates.models.master_keys import keyring
 from certificates.sealed import master_key_id
@@ -57,6 +57,7 @@ class IssuedCertificate(models.Model):
     serial_number = models.CharField("Serial number", max_length=64, help_text="hexadecimal")
     fingerprint = models.CharField(max_length=64, unique=True, help_text="SHA-256, hexadecimal")
     key = models.CharField(max_length=40, help_text="such as ECDSA P-256")
+    public_key_hash = models.CharField(max_length=64, db_index=True, help_text="SHA-256, hexadecimal")
     key_origin = models.CharField(max_length=7, choices=KeyOrigin)
     not_before = models.DateTimeField()
     not_after = models.DateTimeField("Expires")
@@ -64,6 +65,7 @@ class IssuedCertificate(models.Model):
     sealed_private_key = models.TextField(blank=True)
     stored = models.ForeignKey(Certificate, models.SET_NULL, null=True, related_name="issued")
     renewal_of = models.ForeignKey("self", models.SET_NULL, null=True, related_name="renewals")
+    form_token = models.UUIDField(unique=True, null=True, help_text="of the form that asked for it")
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -81,6 +83,11 @@ class IssuedCertificate(models.Model):
                 fields=["authority", "serial_number"],
                 name="issued_serial_once",
                 violation_error_message="This CA has issued a certificate of this serial number.",
+            ),
+            models.UniqueConstraint(
+                fields=["renewal_of"],
+                name="issued_renewed_once",
+                violation_error_message="It has been renewed already. Renew its latest renewal.",
             ),
             models.CheckConstraint(
                 name="issued_server_key_elsewhere",
@@ -102,7 +109,7 @@ class IssuedCertificate(models.Model):
         self.subject = facts.subject
         self.alternative_names = "\n".join(map(str, names))
         self.serial_number, self.fingerprint = facts.serial_number, facts.fingerprint
-        self.key = facts.key
+        self.key, self.public_key_hash = facts.key, facts.public_key_hash
         self.not_before, self.not_after = facts.not_before, facts.not_after
         self.key_origin = self.KeyOrigin.HERE if made.private_key else self.KeyOrigin.REQUEST
         if made.private_key and self.profile == self.Profile.CLIENT:
@@ -110,12 +117,19 @@ class IssuedCertificate(models.Model):
 
     @property
     def names(self) -> tuple[AlternativeName, ...]:
-        return entered(self.alternative_names, wildcards=True)
+        parts = (line.partition(": ") for line in self.alternative_names.splitlines())
+        return tuple(AlternativeName(NameKind(kind), value) for kind, _, value in parts)
 
     @property
     def days(self) -> int:
         """For how long it was issued."""
         return max(1, round((self.not_after - self.not_before) / timedelta(days=1)))
+
+    @property
+    def in_its_place(self) -> Certificate | None:
+        """A server's stored certificate as it is now, unless another one has replaced it by hand."""
+        same = Certificate.objects.filter(fingerprint=self.fingerprint)
+        return same.filter(pk=self.stored_id).first() if self.stored_id else None
 
     @staticmethod
     def key_lifetime() -> timedelta:
@@ -137,6 +151,4 @@ class IssuedCertificate(models.Model):
     @property
     def chain(self) -> str:
         """PEM of it and of the CAs between it and its root, the root left out."""
-        authority = self.authority
-        above = [authority.content, *authority.above]
-        return self.content + "".join(above[:-1] if authority.is_root or authority.parent else above)
+        return self.content + "".join(self.authority.between)

@@ -4,6 +4,7 @@ Pure: `cryptography` only, no Django.
 """
 
 from certificates.pem.armor import private_keys_in, without_private_keys
+from certificates.pem.ca_keys import CaKey, examine_ca_key
 from certificates.pem.der import armored, is_whole_element
 from certificates.pem.examination import (
     Material,
@@ -21,6 +22,7 @@ from certificates.pem.names import entered_names, name_faults
 
 __all__ = [
     "LONGEST_INPUT",
+    "CaKey",
     "CertificateFacts",
     "Field",
     "Finding",
@@ -30,6 +32,7 @@ __all__ = [
     "armored",
     "entered_names",
     "examine_ca",
+    "examine_ca_key",
     "examine_server",
     "is_trusted",
     "is_whole_element",

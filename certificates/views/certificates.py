@@ -16,8 +16,9 @@ from certificates import pem
 from certificates.expiry import USERS, Overview
 from certificates.filters import ListForm
 from certificates.forms.certificate import CertificateForm
+from certificates.forms.deletion import DeletionForm
 from certificates.listing import Listing
-from certificates.models import Certificate
+from certificates.models import Certificate, CertificateAuthority
 from console.http import Request, is_htmx, page_or_dialog, page_to_return_to, redirect
 from console.models import ConfigurationRevision
 from console.stamps import CHANGED_MEANWHILE, StampForm
@@ -59,6 +60,9 @@ def certificate_detail(request: Request, pk: int) -> HttpResponse:
         "certificate": certificate,
         "chain": pem.stored_facts(certificate.content),
         "findings": pem.stored_findings(certificate.type, certificate.content, timezone.now()),
+        "authority": CertificateAuthority.objects.filter(certificate=certificate).first(),
+        # The newest that was put here, unless something else has been put in its place.
+        "issued": certificate.issued.filter(fingerprint=certificate.fingerprint).first(),
     }
     return render(request, "certificates/certificate_detail.html", context)
 
@@ -81,17 +85,18 @@ def certificate_edit(request: Request, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def certificate_delete(request: Request, pk: int) -> HttpResponse:
     certificate = get_object_or_404(Certificate, pk=pk)
-    status = 200
-    if request.method == "POST":
+    form = DeletionForm(request.POST if request.method == "POST" else None, certificate=certificate)
+    if form.is_valid():
         try:
-            certificate.delete()
+            form.delete()
         except ProtectedError:
-            status = 422
+            pass  # the page says by what
         else:
             messages.success(request, format_html(SENTENCE, certificate, "deleted"))
             return redirect(request, "certificate_list")
     page, fragment = "certificates/certificate_delete.html", "certificates/_certificate_delete.html"
-    context = {"certificate": certificate, "cancel_url": certificate.get_absolute_url()}
+    context = {"certificate": certificate, "form": form, "cancel_url": certificate.get_absolute_url()}
+    status = 422 if form.is_bound else 200
     return page_or_dialog(request, page, fragment, context, status)
 
 
@@ -109,9 +114,11 @@ def certificate_batch_delete(request: Request) -> HttpResponse:
         return render(request, "certificates/certificate_batch_deleted.html", {"removals": removals})
     rows = Certificate.objects.filter(pk__in=numbers).defer("content", "sealed_private_key")
     certificates = list(rows.prefetch_related(*USERS))
+    issuers = Certificate.objects.issuers(numbers)
     context = {
-        "free": [certificate for certificate in certificates if not certificate.listeners],
-        "used": [certificate for certificate in certificates if certificate.listeners],
+        "free": [one for one in certificates if not one.listeners and one.pk not in issuers],
+        "used": [one for one in certificates if one.listeners],
+        "issuers": [one for one in certificates if not one.listeners and one.pk in issuers],
         "missing": len(numbers) - len(certificates),
     }
     return render(request, "certificates/certificate_batch_delete.html", context)

@@ -16,6 +16,8 @@ register = template.Library()
 SPRITE = "vendor/bootstrap-icons.svg"
 # A month is what ordering and installing a new certificate takes where people are careful.
 EXPIRES_SOON_DAYS = 30
+# What the names of the pages about CAs and what they issue begin with.
+ISSUING = ("authority", "issued", "server_issue", "client_issue")
 
 
 class Expiring(Protocol):
@@ -74,10 +76,11 @@ def navigation(context: template.Context) -> dict[str, object]:
     request: HttpRequest = context["request"]
     match = request.resolver_match
     here = (match.url_name or "") if match else ""
-    balancing = here.startswith(("load_balancer", "listener"))
+    balancing = here.startswith(("load_balancer", "listener", "guided"))
     items = [
         ("Load Balancers", reverse("load_balancer_list"), "diagram-3", balancing),
         ("Certificates", reverse("certificate_list"), "file-earmark-lock", here.startswith("certificate")),
+        ("Certificate Authorities", reverse("authority_list"), "key", here.startswith(ISSUING)),
         ("TLS Security Policies", reverse("tls_policy_list"), "shield-lock", here.startswith("tls_policy")),
     ]
     if getattr(request.user, "is_staff", False):

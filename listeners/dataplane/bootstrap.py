@@ -24,9 +24,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import CommonTlsContext, 
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.any_pb2 import Any
 
-from listeners.rendering.envoy import ADS, plain, runtime
-
-CONTROL_PLANE = "control-plane"
+from listeners.rendering.envoy import ADS, CONTROL_PLANE, plain, runtime
 
 
 @dataclass(frozen=True)

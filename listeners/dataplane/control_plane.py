@@ -22,6 +22,7 @@ from envoy.service.discovery.v3.ads_pb2_grpc import (
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
 from listeners.dataplane import vouching
+from listeners.dataplane.connection_log import log_handler
 from listeners.dataplane.delivery_status import (
     MESSAGE_OPTIONS,
     ChangeTimes,
@@ -33,6 +34,7 @@ from listeners.dataplane.delivery_status import (
 from listeners.dataplane.discovery import Session
 from listeners.dataplane.looking import Looker, Source
 from listeners.dataplane.reasons import quotable
+from listeners.dataplane.sightings import Sighting, Sightings
 from listeners.dataplane.vouching import Voucher
 from listeners.rendering.envoy import LISTENER
 
@@ -80,10 +82,13 @@ class Stream:
 
 
 class ControlPlane(AggregatedDiscoveryServiceServicer):
-    """`local_node` is the id that only an Envoy on the Unix socket may have."""
+    """`local_node` is the id that only an Envoy on the Unix socket may have; `note` takes from a thread which
+    client certificates were let in.
+    """
 
-    def __init__(self, source: Source, local_node: str) -> None:
+    def __init__(self, source: Source, local_node: str, note: Callable[[Sequence[Sighting]], None]) -> None:
         self._looker = Looker(source)
+        self._sightings = Sightings(note)
         self._local_node = local_node
         self._streams: list[Stream] = []
         self._is_retrying = False
@@ -116,12 +121,13 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
             await server.start()
         logger.info("control plane ready at revision %d", self._looker.desired.revision)
         try:
-            await asyncio.gather(self._look_forever(), self._retry_forever())
+            await asyncio.gather(self._look_forever(), self._retry_forever(), self._sightings.write_forever())
         finally:
             if waker:
                 waker.close()
             for server in servers:
                 await server.stop(grace=None)
+            await self._sightings.write()
 
     async def DeltaAggregatedResources(
         self, request_iterator: AsyncIterator[DeltaDiscoveryRequest], context: Any
@@ -183,6 +189,7 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
     def _server(self, address: str, *, status: bool = False, credentials: Any = None) -> Any:
         server = grpc.aio.server(options=SERVER_OPTIONS)
         add_AggregatedDiscoveryServiceServicer_to_server(self, server)
+        server.add_generic_rpc_handlers((log_handler(self._sightings.take),))
         if status:
             server.add_generic_rpc_handlers((status_handler(self),))
         if credentials:

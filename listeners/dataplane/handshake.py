@@ -10,6 +10,8 @@ import ipaddress
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from listeners.tls_policies import KeyType
 
@@ -27,10 +29,20 @@ def served_fingerprint(address: str, port: int, name: str = "", key: KeyType | N
 
     `name` is what the client asks for, `key` the one kind of key that it can check; both may be left open.
     """
+    with connected(address, port) as connection:
+        der = _shown_certificate(connection, name, key)
+    if not der:
+        raise HandshakeError("What answered has no certificate.")
+    return hashlib.sha256(der).hexdigest()
+
+
+@contextmanager
+def connected(address: str, port: int) -> Iterator[socket.socket]:
+    """A connection to a port of this machine. What breaks it is raised as `HandshakeError`."""
     host = _connectable(address)
     try:
         with socket.create_connection((host, port), TIMEOUT, source_address=(host, 0)) as connection:
-            der = _shown_certificate(connection, name, key)
+            yield connection
     except TimeoutError:
         raise HandshakeError(f"Nothing answered within {TIMEOUT:g} seconds.") from None
     except ConnectionRefusedError:
@@ -41,9 +53,6 @@ def served_fingerprint(address: str, port: int, name: str = "", key: KeyType | N
         if error.errno == errno.EADDRNOTAVAIL:
             raise HandshakeError(f"This machine does not have the address {host}.") from None
         raise HandshakeError(f"No connection came about: {error.strerror or error}.") from error
-    if not der:
-        raise HandshakeError("What answered has no certificate.")
-    return hashlib.sha256(der).hexdigest()
 
 
 def _shown_certificate(connection: socket.socket, name: str, key: KeyType | None) -> bytes:
@@ -54,7 +63,7 @@ def _shown_certificate(connection: socket.socket, name: str, key: KeyType | None
     """
     received = bytearray()
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    tls = _context(key).wrap_bio(incoming, outgoing, server_hostname=name or None)
+    tls = any_context(key).wrap_bio(incoming, outgoing, server_hostname=name or None)
     try:
         return _certificate_of_handshake(connection, tls, incoming, outgoing, received)
     except (ssl.SSLError, ConnectionError):
@@ -108,7 +117,7 @@ def _connectable(address: str) -> str:
     return "127.0.0.1" if listening.version == 4 else "::1"
 
 
-def _context(key: KeyType | None) -> ssl.SSLContext:
+def any_context(key: KeyType | None = None) -> ssl.SSLContext:
     """It looks at any certificate that Envoy can serve, and trusts none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE

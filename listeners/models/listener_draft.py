@@ -53,7 +53,7 @@ class ListenerDraftQuerySet(models.QuerySet["ListenerDraft"]):
             listener.load_balancer,
             user,
             {
-                "configure": _fields_of(listener) | {"name": [f"listener-{secrets.token_hex(2)}"]},
+                "configure": fields_of(listener) | {"name": [f"listener-{secrets.token_hex(2)}"]},
                 "routing": proposed_group() | {"existing_group": _number(group.pk if group else None)},
                 "backends": [
                     {"address": one.address, "port": str(one.port), "weight": str(one.weight)}
@@ -124,7 +124,7 @@ def proposed_group() -> dict[str, list[str]]:
     return {"group": ["new"], "group_name": [f"server_group-{secrets.token_hex(2)}"]}
 
 
-def _fields_of(listener: Listener) -> dict[str, list[str]]:
+def fields_of(listener: Listener) -> dict[str, list[str]]:
     """A listener as its form would post it."""
     sni = listener.chosen("sni_certificates")
     policy = f"custom:{listener.custom_tls_policy_id}" if listener.custom_tls_policy_id else ""

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from django.db import models
+from django.conf import settings
+from django.db import models, transaction
 
 from listeners.models.listener import Listener
 
@@ -11,10 +12,33 @@ class SeenClientQuerySet(models.QuerySet["SeenClient"]):
     def note(self, rows: Iterable["SeenClient"]) -> None:
         """Adds what was counted since: `count` and the times of each row are those of that while alone.
 
-        Listeners that are gone meanwhile are passed over. Of all rows the `ELB_SEEN_CLIENTS` that were seen
-        last are kept.
+        A certificate at a listener is in one row at most; rows of listeners that are gone are passed over. Of
+        all that are stored, the `ELB_SEEN_CLIENTS` that were seen last are kept.
         """
-        raise NotImplementedError
+        seen = list(rows)
+        with transaction.atomic():
+            there = Listener.objects.filter(pk__in={row.listener_id for row in seen})
+            ids = frozenset(there.values_list("pk", flat=True))
+            seen = [row for row in seen if row.listener_id in ids]
+            known = self.filter(listener__in=ids, fingerprint__in={row.fingerprint for row in seen})
+            earlier = {
+                (row.listener_id, row.fingerprint): row for row in known.order_by("pk").select_for_update()
+            }
+            news = [row for row in seen if not row._go_on(earlier.get((row.listener_id, row.fingerprint)))]
+            self.bulk_create(
+                seen,
+                update_conflicts=True,
+                unique_fields=["listener", "fingerprint"],
+                update_fields=["subject", "issuer", "serial_number", "first_seen", "last_seen", "count"],
+            )
+            if news:
+                self._forget()
+
+    def _forget(self) -> None:
+        excess = self.count() - settings.ELB_SEEN_CLIENTS
+        if excess > 0:
+            oldest = self.order_by("last_seen", "pk").values("pk")[:excess]
+            self.filter(pk__in=oldest).delete()
 
 
 class SeenClient(models.Model):
@@ -43,3 +67,12 @@ class SeenClient(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} at {self.listener}"
+
+    def _go_on(self, earlier: "SeenClient | None") -> bool:
+        """Counts on from what is stored, if it is there."""
+        if earlier is None:
+            return False
+        self.first_seen = min(self.first_seen, earlier.first_seen)
+        self.last_seen = max(self.last_seen, earlier.last_seen)
+        self.count += earlier.count
+        return True

@@ -17,6 +17,7 @@ from listeners.forms import (
     rows_after,
 )
 from listeners.forms.editing import ListenerEdit, is_search
+from listeners.issued import clients_seen
 from listeners.models import BackendServerGroup, Listener
 from listeners.proof import proof_commands
 from listeners.rendered import rendered_configuration
@@ -33,6 +34,7 @@ def listener_detail(request: Request, pk: int) -> HttpResponse:
         "live": live_listener(listener),
         "proof_commands": proof_commands(listener, host),
         "configuration": rendered_configuration(listener),
+        "clients_seen": clients_seen(listener),
     }
     return render(request, "listeners/listener_detail.html", context)
 

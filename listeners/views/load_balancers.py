@@ -10,7 +10,7 @@ from console.stamps import StampForm
 from listeners.drain import Drain, closing
 from listeners.forms import DeleteForm, LoadBalancerForm
 from listeners.forms.changes import DrainForm
-from listeners.models import Listener, ListenerDraft, LoadBalancer
+from listeners.models import GuidedSetup, Listener, ListenerDraft, LoadBalancer
 from listeners.views.edits import accepted, posting, status_of, tell
 from listeners.views.live import listener_table, part_or_nothing
 
@@ -21,7 +21,11 @@ LISTENERS_SHOWN = 5
 def load_balancer_list(request: Request) -> HttpResponse:
     load_balancers = LoadBalancer.objects.annotate(count=Count("listeners"))
     first = Listener.objects.first_of_each(LISTENERS_SHOWN)
-    context = {"load_balancers": [(one, first[one.pk]) for one in load_balancers]}
+    context = {
+        "load_balancers": [(one, first[one.pk]) for one in load_balancers],
+        "has_no_listeners": not any(first.values()),
+        "has_setups": GuidedSetup.objects.filter(created_by=request.user).exists(),
+    }
     return render(request, "listeners/load_balancer_list.html", context)
 
 

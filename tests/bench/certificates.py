@@ -21,7 +21,7 @@ from tests.bench.tables import say, start_table
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = [1_000, 10_000, 100_000]
-ROWS_A_PAGE = 25  # certificates.listing.ROWS
+ROWS_A_PAGE = 25  # certificates.keyset.ROWS
 X509_ROWS_A_PAGE = 100  # Django's default, which django-x509 leaves as it is
 # What is measured, and by which side: django-x509's list as it comes, and with as many rows as the console's.
 COLUMNS = {"console": "console", "admin": "x509", "same-rows": "x509"}

@@ -116,7 +116,8 @@ def assert_own_browser_is_let_in_after_import_alone(
     """Method 1: `client.p12` is imported into the browser's own store, and chosen by its policy."""
     policy = {"AutoSelectCertificateForUrls": [json.dumps({"pattern": guide.url.rstrip("/"), "filter": {}})]}
     with managed_policy(executable(playwright.chromium), policy, folder) as program:
-        with browser_of_new_person(playwright, program, folder / "with", guide.certificates) as page:
+        imported = guide.certificates.client_p12, guide.certificates.password
+        with browser_of_new_person(playwright, program, folder / "with", imported) as page:
             assert_page_is_shown(page, guide)
         with browser_of_new_person(playwright, program, folder / "without") as page:
             assert_page_is_refused(page, guide)
@@ -152,14 +153,17 @@ def assert_page_is_refused(page: Page, guide: Guide) -> None:
 
 @contextmanager
 def browser_of_new_person(
-    playwright: Playwright, program: str, home: Path, imported: CertificateSet | None = None
+    playwright: Playwright, program: str, home: Path, imported: tuple[Path, str] | None = None
 ) -> Iterator[Page]:
-    """Chromium with a home directory, and so a certificate store, of its own."""
+    """Chromium with a home directory, and so a certificate store, of its own.
+
+    `imported` is a PKCS#12 file and its password.
+    """
     store = home / ".pki" / "nssdb"
     store.mkdir(parents=True)
     nss(store, "certutil", "-N", "--empty-password")
     if imported:
-        nss(store, "pk12util", "-i", str(imported.client_p12), "-W", imported.password)
+        nss(store, "pk12util", "-i", str(imported[0]), "-W", imported[1])
     context: BrowserContext = playwright.chromium.launch_persistent_context(
         home / "profile",
         executable_path=program,

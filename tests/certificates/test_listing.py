@@ -12,11 +12,19 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from certificates.listing import ROWS, Listing, Page
+from certificates.keyset import ROWS, Page
+from certificates.listing import Listing
 from certificates.models import Certificate
 from certificates.search import COUNTED
 from tests.conftest import Pki
-from tests.factories import listener, listing_certificate, listing_certificates, user
+from tests.factories import (
+    ca_certificate,
+    listener,
+    listing_certificate,
+    listing_certificates,
+    server_certificate,
+    user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +39,7 @@ def browser() -> Client:
     return client
 
 
-def names(page: Page) -> list[str]:
+def names(page: Page[Certificate]) -> list[str]:
     return [row.certificate.name for row in page.rows]
 
 
@@ -40,7 +48,7 @@ def at(url: str) -> dict[str, str]:
 
 
 def followed(
-    parameters: dict[str, str], step: Callable[[Page], str], start: dict[str, str]
+    parameters: dict[str, str], step: Callable[[Page[Certificate]], str], start: dict[str, str]
 ) -> list[list[str]]:
     """The names of page after page, each gone to by its link."""
     pages, position = [], start
@@ -53,11 +61,11 @@ def followed(
         position = at(step(page))
 
 
-def forth(page: Page) -> str:
+def forth(page: Page[Certificate]) -> str:
     return page.next_url
 
 
-def back(page: Page) -> str:
+def back(page: Page[Certificate]) -> str:
     return page.previous_url
 
 
@@ -94,6 +102,17 @@ def test_filters_choose_by_type_expiry_key_and_use(pki: Pki) -> None:
         for order in ORDERS:
             page = Listing(parameters | {"sort": order}).page({})
             assert (set(names(page)), page.total) == (expected, len(expected)), (parameters, order)
+
+
+def test_row_names_the_listeners_of_each_use_once(pki: Pki) -> None:
+    server = server_certificate(pki.modern.server, "web")
+    ca = ca_certificate(pki.modern.ca, "clients")
+    row = listener(server_certificate=server, ca_certificate=ca)
+    row.choose(sni_certificates=[server]).save()
+
+    users = {one.certificate.name: one.listeners for one in Listing({}).page({}).rows}
+
+    assert users == {"web": [row], "clients": [row]}
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -200,7 +219,7 @@ def test_address_holds_the_whole_state(browser: Client) -> None:
     page = answer.context["page"]
     assert at(page.first_url) == asked
     assert at(page.last_url) == asked | {"last": "1"}
-    assert at(page.next_url) == asked | {"after": Listing(asked).place_of(page.rows[-1].certificate)}
+    assert at(page.next_url) == asked | {"after": Listing(asked).place_of(page.found[-1])}
     assert at(page.headings["name"].url) == {name: value for name, value in asked.items() if name != "sort"}
     text = answer.content.decode()
     assert 'value="row"' in text
@@ -251,13 +270,13 @@ def test_count_is_exact_as_far_as_it_is_cheap(rows: int, words: str) -> None:
 def test_queries_are_as_many_for_a_thousand_as_for_ten(
     browser: Client, django_assert_max_num_queries: DjangoAssertNumQueries, asked: dict[str, str]
 ) -> None:
-    # Session and person; search; rows, those who use them, their number; of the overview three and its two.
+    # Session and person; search; rows, three ways to use them, their number; of the overview four and two.
     for more in (10, 1_000):
         listing_certificates(more, prefix=f"some-{more}")
         used = listing_certificate(not_after=timezone.now())
         for _ in range(7):
             listener(server_certificate=used)
-        with django_assert_max_num_queries(12):
+        with django_assert_max_num_queries(15):
             assert browser.get(reverse("certificate_list"), asked).status_code == 200
 
 

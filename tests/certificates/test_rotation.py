@@ -13,12 +13,16 @@ from certificates import sealed
 from certificates.keyring import Keyring, KeyringError, UnsealError, add_master_key
 from certificates.models import (
     Certificate,
+    CertificateAuthority,
+    IssuedCertificate,
     KeyDraft,
     keyring,
     sealed_key_drafts,
     sealed_private_keys,
 )
+from certificates.sealed import SealedRows
 from console.models import ConfigurationRevision
+from tests import issued_rows
 from tests.certificates.test_keyring import master_key
 from tests.conftest import Pki
 from tests.factories import ca_certificate, server_certificate, user
@@ -34,12 +38,17 @@ def rotate(*arguments: str, stdout: io.StringIO | None = None) -> str:
 
 def opened() -> list[str]:
     """Every stored private key in clear, with the keys that are configured."""
-    certificates = Certificate.objects.filter(type=Certificate.Type.SERVER).order_by("pk")
-    return [row.private_key() for row in [*certificates, *KeyDraft.objects.order_by("pk")]]
+    models = (Certificate, CertificateAuthority, IssuedCertificate)
+    rows = [row for model in models for row in model.objects.exclude(sealed_private_key="").order_by("pk")]
+    return [row.private_key() for row in [*rows, *KeyDraft.objects.order_by("pk")]]
 
 
 def master_keys_in_use() -> set[str]:
-    return {*sealed_private_keys().master_key_ids(), *sealed_key_drafts().master_key_ids()}
+    return {id for rows in (*sealed_private_keys(), sealed_key_drafts()) for id in rows.master_key_ids()}
+
+
+def of_certificates() -> SealedRows:
+    return sealed_private_keys()[0]
 
 
 class Interrupt(io.StringIO):
@@ -51,11 +60,13 @@ class Interrupt(io.StringIO):
         return super().write(text)
 
 
-def test_rotation_seals_certificates_and_drafts_again(settings: Settings, pki: Pki) -> None:
+def test_rotation_seals_every_stored_key_again(settings: Settings, pki: Pki) -> None:
     server_certificate(pki.modern.server)
     ca_certificate(pki.modern.ca)
+    issued_rows.client(issued_rows.authority(intermediate=True))
     KeyDraft.objects.keep(pki.modern.client.key_pem, user())
     before, revision, old = opened(), ConfigurationRevision.objects.number(), settings.ELB_MASTER_KEY
+    assert len(before) == 5  # of a server, a root and an intermediate, a client, and a form
     new = master_key()
     settings.ELB_MASTER_KEY = f"{new},{old}"
 
@@ -66,6 +77,26 @@ def test_rotation_seals_certificates_and_drafts_again(settings: Settings, pki: P
     settings.ELB_MASTER_KEY = new
     assert (opened(), ConfigurationRevision.objects.number()) == (before, revision)
     assert "remove" not in rotate()
+
+
+def test_rotation_does_not_bring_back_a_key_that_is_removed_meanwhile(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is read, the key is removed, and only then the key that was read is written again."""
+    row = issued_rows.authority()
+    seal = Keyring.seal
+
+    def removing(keys: Keyring, secret: str, context: str) -> str:
+        CertificateAuthority.objects.update(sealed_private_key="")
+        return seal(keys, secret, context)
+
+    settings.ELB_MASTER_KEY = f"{master_key()},{settings.ELB_MASTER_KEY}"
+    monkeypatch.setattr(Keyring, "seal", removing)
+
+    rotate()
+
+    row.refresh_from_db()
+    assert row.sealed_private_key == ""
 
 
 def test_rotation_that_is_interrupted_goes_on(
@@ -79,7 +110,7 @@ def test_rotation_that_is_interrupted_goes_on(
 
     with pytest.raises(CommandError, match="run the command again"):
         rotate(stdout=Interrupt())
-    left = sealed_private_keys().to_seal_again(keyring()).count()
+    left = of_certificates().to_seal_again(keyring()).count()
     told = rotate()
 
     assert (left, "3 private keys of certificates are to be sealed" in told) == (3, True)
@@ -190,7 +221,7 @@ def test_master_keys_in_use_cost_one_look_each(
         settings.ELB_MASTER_KEY = f"{master_key()},{settings.ELB_MASTER_KEY}"
 
     with django_assert_num_queries(4):
-        found = sealed_private_keys().master_key_ids()
+        found = of_certificates().master_key_ids()
 
     assert found == sorted(expected)
     rows = Certificate.objects.annotate(found=sealed.master_key_id("sealed_private_key"))

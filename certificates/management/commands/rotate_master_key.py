@@ -42,7 +42,8 @@ class Command(BaseCommand):
             raise CommandError(
                 "\n".join(problems)
                 + "\nThe other private keys are sealed by the first master key. Keep every earlier one, put "
-                "back the one that is missing, or upload these private keys again."
+                "back the one that is missing, or upload these private keys again; the certificate of a "
+                "client whose key is lost is issued anew."
             )
         self._say_what_is_next(keys)
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +16,10 @@ from listeners import snapshot
 from listeners.dataplane.binary import BinaryError, envoy_binary
 from listeners.dataplane.control_plane import ControlPlane, RemoteListener
 from listeners.dataplane.preflight import Preflight
+from listeners.dataplane.sightings import Sighting
 from listeners.dataplane.supervisor import leash
 from listeners.deployment import control_plane_socket
+from listeners.models import SeenClient
 from listeners.spec import ChangesSpec, ConfigurationSpec
 
 logger = logging.getLogger(__name__)
@@ -51,7 +53,7 @@ class Database:
 
 
 async def _serve(preflight: Preflight) -> None:
-    control_plane = ControlPlane(Database(preflight), settings.ELB_NODE_ID)
+    control_plane = ControlPlane(Database(preflight), settings.ELB_NODE_ID, _note_seen)
     serving = asyncio.create_task(
         control_plane.serve(control_plane_socket(), _remote_listener(), wake_socket(), preflight.take)
     )
@@ -82,6 +84,23 @@ def _forget_keys() -> None:
     close_old_connections()
     KeyDraft.objects.expire()
     IssuedCertificate.objects.forget_keys()
+
+
+def _note_seen(sightings: Sequence[Sighting]) -> None:
+    close_old_connections()
+    SeenClient.objects.note(
+        SeenClient(
+            listener_id=one.listener,
+            fingerprint=one.fingerprint,
+            subject=one.subject,
+            issuer=one.issuer,
+            serial_number=one.serial_number,
+            first_seen=one.first_seen,
+            last_seen=one.last_seen,
+            count=one.count,
+        )
+        for one in sightings
+    )
 
 
 def _remote_listener() -> RemoteListener | None:

@@ -4,7 +4,13 @@ from listeners.rendering.envoy.backends import cluster_message, endpoints_messag
 from listeners.rendering.envoy.changes import keeps_connections
 from listeners.rendering.envoy.client_authentication import trust_name
 from listeners.rendering.envoy.listener import listener_message
-from listeners.rendering.envoy.names import group_name, listener_name, server_certificate_name
+from listeners.rendering.envoy.names import (
+    CONTROL_PLANE,
+    group_name,
+    listener_id,
+    listener_name,
+    server_certificate_name,
+)
 from listeners.rendering.envoy.packing import ADS
 from listeners.rendering.envoy.resources import (
     CLUSTER,
@@ -27,6 +33,7 @@ from listeners.rendering.envoy.runtime import runtime
 __all__ = [
     "ADS",
     "CLUSTER",
+    "CONTROL_PLANE",
     "ENDPOINTS",
     "LISTENER",
     "SECRET",
@@ -38,6 +45,7 @@ __all__ = [
     "endpoints_message",
     "group_name",
     "keeps_connections",
+    "listener_id",
     "listener_message",
     "listener_name",
     "listener_resources",

@@ -17,6 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
 )
 from google.protobuf.wrappers_pb2 import BoolValue
 
+from listeners.rendering.envoy.access_log import access_log, listener_metadata, verification_note
 from listeners.rendering.envoy.client_authentication import client_filters
 from listeners.rendering.envoy.http import http_connection_manager
 from listeners.rendering.envoy.names import listener_name
@@ -42,6 +43,8 @@ def listener_message(spec: ListenerSpec, secret_source: ConfigSource | None) -> 
         chain = FilterChain(name=name, filters=[_http(http_connection_manager(spec))])
         listener.filter_chains.append(chain)
         return listener
+    listener.access_log.append(access_log(spec))
+    listener.metadata.CopyFrom(listener_metadata(spec))
     found = chains(spec.tls)
     listener.filter_chains.extend(_tls_chain(spec, spec.tls, chain, found, secret_source) for chain in found)
     if len(found) > 1:
@@ -63,7 +66,7 @@ def _tls_chain(
     name = listener_name(spec.id)
     context = tls_context(tls, chain.certificates, spec.http2, secret_source)
     manager = http_connection_manager(spec, chain, chains)
-    guards = client_filters(tls.client, name) if tls.client else []
+    guards = [verification_note(name), *client_filters(tls.client, name)] if tls.client else []
     built = FilterChain(
         name=chain.name(name),
         transport_socket=TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context)),

@@ -16,6 +16,7 @@ from listeners.rendering.envoy.backends import cluster_message, endpoints_messag
 from listeners.rendering.envoy.client_authentication import trust_message, trust_name
 from listeners.rendering.envoy.listener import listener_message
 from listeners.rendering.envoy.names import (
+    CONTROL_PLANE,
     group_name,
     listener_name,
     server_certificate_name,
@@ -39,6 +40,7 @@ LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type
+STRUCT = "type.googleapis.com/xds.type.v3.TypedStruct"
 
 ResourceKey = tuple[str, str]
 
@@ -139,6 +141,8 @@ def bootstrap_for_validation(
     bootstrap = Bootstrap(layered_runtime=runtime())
     bootstrap.node.id = bootstrap.node.cluster = "preflight"
     static = bootstrap.static_resources
+    # Where listeners send what they log; nobody connects while a configuration is only looked at.
+    static.clusters.append(Cluster(name=CONTROL_PLANE, type=Cluster.STATIC))
     groups = {spec.group.id: spec.group for spec in listeners if spec.group}
     wanted = {key for spec in listeners for key in secret_keys(spec.tls)}
     static.listeners.extend(listener_message(spec, None) for spec in listeners)
@@ -158,7 +162,19 @@ def bootstrap_for_validation(
 
 def plain(message: Message) -> dict[str, AnyValue]:
     """A message as the JSON object of Envoy's documentation, field names unchanged."""
-    return MessageToDict(message, preserving_proto_field_name=True)
+    shown: dict[str, AnyValue] = _steady(MessageToDict(message, preserving_proto_field_name=True))
+    return shown
+
+
+def _steady(shown: AnyValue, *, is_struct: bool = False) -> AnyValue:
+    """The same in every process: a struct is a map, whose keys come in another order each time."""
+    if isinstance(shown, list):
+        return [_steady(one, is_struct=is_struct) for one in shown]
+    if not isinstance(shown, dict):
+        return shown
+    is_struct = is_struct or shown.get("@type") == STRUCT
+    keys = sorted(shown) if is_struct else shown
+    return {key: _steady(shown[key], is_struct=is_struct) for key in keys}
 
 
 def content_version(body: dict[str, AnyValue]) -> str:
