@@ -7,6 +7,8 @@ DEV := $(VENV)/dev.installed
 BENCH := .cache/bench/installed
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+# Four share the whole run, since tests wait more than they compute; a whole file goes to one of them.
+WORKERS := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: run restart test bench lint types imports format check requirements screenshots clean tools
 .NOTPARALLEL:
@@ -19,7 +21,7 @@ restart: $(BASE)
 	@$(BIN)/python manage.py restart
 
 test: tools $(DEV)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(WORKERS))
 
 bench: $(BASE) $(BENCH)
 	@tests/bench/prepare >&2

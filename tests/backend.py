@@ -16,6 +16,8 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from tests.ports import free_port
+
 
 @dataclass(frozen=True)
 class Request:
@@ -36,7 +38,7 @@ class Backend:
         self._requests: list[Request] = []
         self._lock = threading.Lock()
         self._server = make_server(
-            self.address, 0, self._answer, server_class=_Server, handler_class=_QuietHandler
+            self.address, free_port(), self._answer, server_class=_Server, handler_class=_QuietHandler
         )
         self.port = self._server.server_port
 

@@ -1,5 +1,6 @@
 """What every test may ask for: certificates, backends and whole running consoles."""
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from tests.backend import Backend, running_backend
 from tests.live import LiveConsole
 from tests.pki import CertificateSet, guide_set, modern_set
 
+# What tests cost that ask for these, about, in seconds; of two fixtures the dearer one counts.
+COSTS = {"live_console": 6.0, "page": 4.0, "console": 3.0, "lab": 1.0, "pages": 1.5}
 FAILED = pytest.StashKey[bool]()
 CONSOLES = pytest.StashKey[list[LiveConsole]]()
 
@@ -69,6 +72,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         for console in [*item.stash.get(CONSOLES, []), *([shared] if shared else [])]:
             report.sections.append((f"serve.log of {console.url}", console.log_tail()))
     return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Workers take whole files: those that take long first, so that none is left alone at the end."""
+    if not hasattr(config, "workerinput"):
+        return
+    costs: Counter[Path] = Counter()
+    for item in items:
+        asked = getattr(item, "fixturenames", ())
+        costs[item.path] += max((COSTS.get(name, 0.05) for name in asked), default=0.05)
+    items.sort(key=lambda item: (-costs[item.path], item.path))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

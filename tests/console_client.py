@@ -8,7 +8,7 @@ from html import unescape
 import httpx
 
 from tests.html_forms import HtmlForm, html_forms
-from tests.waiting import eventually
+from tests.waiting import LIMIT, eventually
 
 # A field's value; several for a list that has several chosen.
 Value = str | int | Sequence[int]
@@ -27,7 +27,7 @@ class ConsoleClient:
     """A signed-in session. A verb that the console refuses fails with the page's own words."""
 
     def __init__(self, url: str, username: str, password: str) -> None:
-        self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=30)
+        self.http = httpx.Client(base_url=url, follow_redirects=True, timeout=LIMIT)
         self.submit("/login/", username=username, password=password)
 
     def close(self) -> None:
@@ -111,10 +111,10 @@ class ConsoleClient:
         """The word that the listener's page shows, such as Running."""
         return words(self.get(f"/listeners/{listener}/status/").partition('<div id="listener-live"')[0])
 
-    def wait_running(self, listener: int, timeout: float = 15) -> None:
+    def wait_running(self, listener: int, timeout: float = LIMIT) -> None:
         self.wait_for_state(listener, "Running", timeout)
 
-    def wait_for_state(self, listener: int, word: str, timeout: float = 15) -> None:
+    def wait_for_state(self, listener: int, word: str, timeout: float = LIMIT) -> None:
         try:
             eventually(
                 lambda: self.listener_state(listener) == word, f"{word} at listener {listener}", timeout

@@ -30,7 +30,7 @@ class Answer:
     stderr: str
 
 
-def curl(*arguments: str | Path, sha1: bool = False, timeout: int = 10) -> Answer:
+def curl(*arguments: str | Path, sha1: bool = False, timeout: int = 30) -> Answer:
     """Runs curl with these arguments; `sha1` lets its OpenSSL use SHA-1 signed certificates."""
     with tempfile.TemporaryDirectory(prefix="elb-curl-") as folder:
         body, head, openssl = (Path(folder, name) for name in ("body", "head", "openssl.cnf"))

@@ -4,6 +4,8 @@ import socket
 import ssl
 from collections.abc import Iterable, Sequence
 
+from tests.waiting import LIMIT
+
 RECORD_HEADER = 5
 HANDSHAKE = b"\x16\x03\x01"
 
@@ -27,7 +29,7 @@ def connected(
     session: ssl.SSLSession | None = None,
 ) -> ssl.SSLSocket:
     """A connection whose client asked for `name`, or sent no name; `session` is one to resume."""
-    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
+    raw = socket.create_connection(("127.0.0.1", port), timeout=LIMIT)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return (context or client_context()).wrap_socket(raw, server_hostname=name, session=session)
 
@@ -64,7 +66,7 @@ class Hello:
 
     def shown_certificate(self, port: int, pieces: Iterable[bytes]) -> str:
         """Sends the hello as these pieces and goes through the handshake; "" where the server ends it."""
-        with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
                 for piece in pieces:

@@ -18,8 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 USERNAME = "admin"
 PASSWORD = "correct horse battery staple"
 READY = "ELB Console: http"
-START_SECONDS = 60
-STOP_SECONDS = 30
+STOP_SECONDS = 60
 
 
 class LiveConsole:
@@ -65,7 +64,7 @@ class LiveConsole:
         """Starts the console and waits until it says that it is ready; again after `kill` or `stop`."""
         times = self.times_ready()
         self.start_serve(*options)
-        eventually(lambda: self._is_ready_again(times), f"a console at {self.url}", START_SECONDS)
+        eventually(lambda: self._is_ready_again(times), f"a console at {self.url}")
         return self
 
     def start_serve(self, *options: str) -> None:
@@ -112,7 +111,7 @@ class LiveConsole:
         times = self.times_ready()
         outcome = self.manage("restart")
         assert outcome.returncode == 0, outcome.stderr
-        eventually(lambda: self._is_ready_again(times), "a console started anew", START_SECONDS)
+        eventually(lambda: self._is_ready_again(times), "a console started anew")
 
     def manage(self, *arguments: str, timeout: int = 60) -> subprocess.CompletedProcess[str]:
         """Runs another management command of this deployment."""

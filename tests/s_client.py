@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.pki import KeyPair
+from tests.waiting import LIMIT
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: www.test.com\r\nConnection: close\r\n\r\n"
 
@@ -36,7 +37,7 @@ def s_client(
         command += ["-sess_out", str(save)]
     if resume:
         command += ["-sess_in", str(resume)]
-    run = subprocess.run(command, input=REQUEST, capture_output=True, timeout=20)
+    run = subprocess.run(command, input=REQUEST, capture_output=True, timeout=LIMIT)
     output = run.stdout.decode(errors="replace")
     status = re.search(r"^HTTP/1\.1 (\d+)", output, re.MULTILINE)
     handshake = re.search(r"^(New|Reused), (TLSv1\.\d)", output, re.MULTILINE)

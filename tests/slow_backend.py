@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.ports import free_port
+
 STEPS, STEP = 6, 0.5  # seconds between two pieces of a body
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
@@ -18,7 +20,7 @@ class SlowBackend(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
 
     def __init__(self, address: str) -> None:
-        super().__init__((address, 0), _Handler)
+        super().__init__((address, free_port(address)), _Handler)
         self.port: int = self.server_address[1]
         self.paths: list[str] = []
         self.ended = threading.Event()

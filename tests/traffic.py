@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.pki import KeyPair
-from tests.waiting import eventually
+from tests.waiting import LIMIT, eventually
 
 
 @dataclass
@@ -46,10 +46,10 @@ def traffic(url: str, client: KeyPair | None = None) -> Iterator[Traffic]:
                 seen.failures.append(f"status {status}")
 
     def run() -> None:
-        with httpx.Client(verify=context, timeout=10) as kept:
+        with httpx.Client(verify=context, timeout=LIMIT) as kept:
             while not stop.is_set():
                 ask(kept)
-                with httpx.Client(verify=context, timeout=10) as fresh:
+                with httpx.Client(verify=context, timeout=LIMIT) as fresh:
                     ask(fresh)
 
     thread = threading.Thread(target=run, name="traffic")

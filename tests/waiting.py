@@ -6,9 +6,11 @@ from typing import TypeVar
 
 Answer = TypeVar("Answer")
 PAUSE = 0.05
+# Only a failure takes so long: several workers share the machine, and perhaps others do.
+LIMIT = 60.0  # seconds
 
 
-def eventually(condition: Callable[[], Answer], what: str, timeout: float = 15) -> Answer:
+def eventually(condition: Callable[[], Answer], what: str, timeout: float = LIMIT) -> Answer:
     """Asks until the answer is truthy and returns it; fails after `timeout` seconds with the last answer."""
     deadline = time.monotonic() + timeout
     while not (answer := condition()):

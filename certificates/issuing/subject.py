@@ -8,7 +8,8 @@ from cryptography.x509.oid import NameOID
 from certificates.issuing.errors import IssuingError
 from certificates.pem import quoted
 
-# RFC 5280, appendix A.1: ub-common-name and ub-organization-name, in characters.
+# RFC 5280, appendix A.1: ub-common-name and ub-organization-name. It counts characters; `cryptography`
+# counts octets, and what it does not write is not issued.
 LONGEST_COMMON_NAME = LONGEST_ORGANIZATION = 64
 
 
@@ -36,9 +37,11 @@ class Subject:
 
 
 def _check(value: str, longest: int, field: str) -> None:
-    if len(value) > longest:
+    octets = len(value.encode(errors="replace"))
+    if octets > longest:
+        more = "" if value.isascii() else " Characters beyond a to z take two to four."
         raise IssuingError(
-            f"{quoted(value, 40)} has {len(value):,} characters; a certificate has room for {longest} here.",
+            f"{quoted(value, 40)} has {octets:,} bytes; a certificate has room for {longest} here.{more}",
             field,
         )
     if value != value.strip():

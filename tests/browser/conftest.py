@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 from tests.browser.chromium import executable, switches
 from tests.conftest import FAILED
 from tests.live import LiveConsole
+from tests.waiting import LIMIT
 
 ARTIFACTS = Path(__file__).resolve().parents[2] / ".cache" / "browser"
 # Chromium itself reports every answer from 400 on; 422 is how a form says that it was refused.
@@ -24,7 +25,7 @@ NewContext = Callable[..., BrowserContext]
 
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
-    expect.set_options(timeout=15_000)
+    expect.set_options(timeout=LIMIT * 1000)
     with sync_playwright() as playwright:
         yield playwright
 
@@ -49,7 +50,7 @@ def new_context(
 
     def make(**options: Any) -> BrowserContext:
         context = browser.new_context(**options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(LIMIT * 1000)
         watch(context, complaints)
         contexts.append(context)
         return context

@@ -17,7 +17,7 @@ from tests.console_client import BackendFields, ConsoleClient
 from tests.live import LiveConsole
 from tests.pki import SERVER_EXTENSIONS, KeyPair, issue
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import LIMIT, eventually
 
 NARROWER = (*SERVER_EXTENSIONS[:3], "subjectAltName=DNS:api.test.com")
 
@@ -53,7 +53,7 @@ def open_connection(port: int, pki: Pki) -> http.client.HTTPSConnection:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.load_cert_chain(pki.modern.client.certificate, pki.modern.client.key)
-    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=10)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=LIMIT)
     assert answered(connection) == 200
     return connection
 

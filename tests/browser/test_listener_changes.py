@@ -14,6 +14,7 @@ from tests.browser.walk import Walk
 from tests.console_client import BackendFields, ConsoleClient
 from tests.live import LiveConsole
 from tests.ports import free_port
+from tests.waiting import LIMIT
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def listener(client: ConsoleClient, backend: Backend, port: int) -> int:
 @pytest.fixture
 def held(listener: int, port: int) -> Iterator[http.client.HTTPConnection]:
     """A client whose connection is kept open."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)) as connection:
         connection.request("GET", "/")
         connection.getresponse().read()
         yield connection

@@ -46,7 +46,7 @@ def ca(person: User) -> CertificateAuthority:
 
 
 def issued(ca: CertificateAuthority, person: User, profile: Profile = Profile.CLIENT, **given: Any) -> Any:
-    names = entered("www.test.com\n192.0.2.1")
+    names = entered("www.test.com\napi.test.com\n192.0.2.1")
     key, days = given.get("key", KeyKind.P256), given.get("days", 100)
     subject = Subject("www.test.com", "ELB")
     return ca.issue(profile, subject, names, key, days, person, server_name="shop")

@@ -89,6 +89,7 @@ def test_setup_link_none_while_an_administrator_is_active() -> None:
         "a" * 2000,
         "%00",
     ],
+    ids=["junk", "of something else", "for something else", "long", "NUL"],
 )
 def test_setup_link_forged_is_not_found(client: Client, token: str) -> None:
     assert client.get(f"/setup/{token}/").status_code == 404

@@ -32,10 +32,10 @@ def test_server_that_dies_and_comes_back_is_told_with_its_times(pages: Pages) ->
         pages.serve(listener)
         first = eventually(lambda: "Healthy since" in (t := pages.health(listener, port)) and t, "healthy")
     died = datetime.now(UTC) - second
-    dead = eventually(lambda: "Unhealthy since" in (t := pages.health(listener, port)) and t, "unhealthy", 30)
+    dead = eventually(lambda: "Unhealthy since" in (t := pages.health(listener, port)) and t, "unhealthy")
     back_from = datetime.now(UTC) - second
     with socket.create_server(("127.0.0.1", port), backlog=100):
-        back = eventually(lambda: "Healthy since" in (t := pages.health(listener, port)) and t, "back", 30)
+        back = eventually(lambda: "Healthy since" in (t := pages.health(listener, port)) and t, "back")
     assert "Healthy since before" in first  # how it was before Envoy first asked, nobody knows
     assert began <= time_in(first) <= died + second
     assert "The connection was refused or failed." in dead
@@ -54,7 +54,7 @@ def test_server_that_does_not_answer_in_time_and_one_of_weight_0(pages: Pages, b
         silent = full.getsockname()[1]
         servers = [factories.backend_server("127.0.0.1", silent), server(backend, "127.0.0.2", 0)]
         listener = pages.serve(factories.listener(port=free_port(), servers=servers))
-        text = eventually(lambda: "Unhealthy" in (t := pages.health(listener, silent)) and t, "a verdict", 30)
+        text = eventually(lambda: "Unhealthy" in (t := pages.health(listener, silent)) and t, "a verdict")
         draining = pages.health(listener, backend.port)
     assert "No answer within the time of a health check." in text
     assert "Draining Its weight is 0: no new requests." in draining
@@ -83,7 +83,7 @@ def test_log_that_has_grown_keeps_the_last_turn_of_each_server(
         lab.envoy.keep_health_log_small()
         assert log.stat().st_size < size / 2
         assert [pages.health(listener, port) for port in ports] == before
-    eventually(lambda: "Unhealthy since" in pages.health(listener, other.port), "Envoy goes on writing", 30)
+    eventually(lambda: "Unhealthy since" in pages.health(listener, other.port), "Envoy goes on writing")
 
 
 def test_nobody_else_reads_the_log(lab: EnvoyLab) -> None:

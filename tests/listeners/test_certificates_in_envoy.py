@@ -32,6 +32,7 @@ from tests.pki import (
     issue_between,
 )
 from tests.ports import free_port
+from tests.waiting import LIMIT
 
 OWN_DIGEST = {"Ed25519", "Ed448"}
 # Version 3 with and without extensions, several ways to write a subject, and version 1 as the guide makes it.
@@ -120,7 +121,7 @@ def shown_certificate(port: int) -> bytes:
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as connection,
         context.wrap_socket(connection, server_hostname="www.test.com") as secured,
     ):
         return secured.getpeercert(binary_form=True) or b""

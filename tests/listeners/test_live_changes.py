@@ -17,6 +17,7 @@ from tests.curl import curl
 from tests.html_forms import html_forms
 from tests.live import LiveConsole
 from tests.ports import free_port
+from tests.waiting import LIMIT
 
 HELD = 3
 
@@ -26,7 +27,7 @@ class Kept:
 
     def __init__(self, port: int, is_https: bool, name: str = "") -> None:
         self.host = {"Host": name} if name else {}
-        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT)
         self.connection.connect()
         if is_https:
             context = ssl.create_default_context()
@@ -130,7 +131,7 @@ def test_what_reaches_envoy_otherwise_drains_nothing(
                     **{
                         "servers-TOTAL_FORMS": 2,
                         "servers-1-address": "127.0.0.1",
-                        "servers-1-port": backend.port + 1,
+                        "servers-1-port": free_port(),
                         "servers-1-weight": 0,
                     },
                 ).text

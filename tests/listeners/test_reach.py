@@ -29,7 +29,7 @@ ELSEWHERE = "192.0.2.1"
 def taken(address: str = "127.0.0.1") -> Iterator[int]:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as server:
-        server.bind((address, 0))
+        server.bind((address, free_port(address)))
         server.listen()
         yield server.getsockname()[1]
 

@@ -83,10 +83,8 @@ def test_handshake_with_a_listener_that_wants_a_client_certificate(
 
 
 def test_nothing_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     with pytest.raises(HandshakeError, match="Nothing listens there"):
-        served_fingerprint("127.0.0.1", port)
+        served_fingerprint("127.0.0.1", free_port())
 
 
 def test_nothing_answers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from tests.envoy_lab import EnvoyLab
 from tests.listeners.test_views import stamp_of, words
 from tests.ports import free_port
 from tests.s_client import s_client
-from tests.waiting import eventually
+from tests.waiting import LIMIT, eventually
 
 SUITES = ["ECDHE-ECDSA-AES128-GCM-SHA256", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"]
 BOTH = {"name": "shop", "versions": ["TLSv1.2", "TLSv1.3"], "suites": SUITES, "description": ""}
@@ -41,7 +41,7 @@ def connection(port: int) -> Iterator[ssl.SSLSocket]:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as plain,
         context.wrap_socket(plain, server_hostname="www.test.com") as connection,
     ):
         connection.sendall(b"GET / HTTP/1.1\r\nHost: www.test.com\r\n\r\n")

@@ -117,7 +117,7 @@ def test_errors_and_open_connections_are_counted_for_their_listener_alone(
         pages.serve(busy)
         eventually(lambda: "Healthy" in pages.health(busy, other.port), "healthy")
         assert curl("-H", "Host:", f"http://127.0.0.1:{busy.port}/").status == 400
-    eventually(lambda: "Unhealthy" in pages.health(busy, other.port), "its backend is gone", 30)
+    eventually(lambda: "Unhealthy" in pages.health(busy, other.port), "its backend is gone")
     for _ in range(2):
         assert curl(f"http://127.0.0.1:{busy.port}/").status == 503
     with socket.create_connection(("127.0.0.1", busy.port)):

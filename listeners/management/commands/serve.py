@@ -19,6 +19,7 @@ from listeners.dataplane.binary import BinaryError
 from listeners.dataplane.process_signals import ProcessSignals
 from listeners.dataplane.supervisor import AlreadyRunningError, Child, ChildFailedError, Supervisor
 from listeners.deployment import control_plane_socket, envoy_process, lock
+from listeners.management.static_files import collect_static_files
 from listeners.models import LoadBalancer
 
 
@@ -45,7 +46,7 @@ class Command(BaseCommand):
             self.check(tags=[Tags.database], databases=[DEFAULT_DB_ALIAS])
         if not options["no_prepare"]:
             call_command("migrate", interactive=False, verbosity=0)
-            call_command("collectstatic", interactive=False, verbosity=0)
+            collect_static_files()
         LoadBalancer.objects.ensure_first()
         ensure_superuser_from_environment()
         children = (

@@ -194,8 +194,9 @@ def test_names_that_a_profile_does_not_have_are_refused(
     ("common_name", "organization", "said", "field"),
     [
         ("", "", "Write who the certificate is for.", "common_name"),
-        ("a" * 65, "", "has 65 characters; a certificate has room for 64", "common_name"),
-        ("client", "ü" * 65, "has 65 characters", "organization"),
+        ("a" * 65, "", "has 65 bytes; a certificate has room for 64", "common_name"),
+        ("\u00e9" * 33, "", "has 66 bytes; a certificate has room for 64", "common_name"),
+        ("client", "ü" * 65, "has 130 bytes", "organization"),
         (" client", "", "Leave out the blanks", "common_name"),
         ("cli\0ent", "", "cannot be seen", "common_name"),
         ("client\u202e", "", "cannot be seen", "common_name"),

@@ -12,6 +12,7 @@ from tests.conftest import Pki
 from tests.envoy_lab import configuration, envoy_lab, http, https
 from tests.hello import client_context, connected
 from tests.ports import free_port
+from tests.waiting import LIMIT
 
 KINDS = ("HTTP", "HTTPS", "redirect")
 
@@ -55,7 +56,7 @@ def status(listener: ListenerSpec, hosts: list[str]) -> int:
     if listener.tls:
         connection: socket.socket = connected(listener.port, None, client_context(alpn=["http/1.1"]))
     else:
-        connection = socket.create_connection((listener.address, listener.port), timeout=10)
+        connection = socket.create_connection((listener.address, listener.port), timeout=LIMIT)
     with connection:
         connection.sendall("\r\n".join(lines).encode())
         return int(connection.recv(65536).split(b" ", 2)[1])

@@ -12,7 +12,7 @@ from tests.envoy_lab import configuration, envoy_lab, http
 from tests.ports import free_port
 from tests.slow_backend import STEPS, SlowBackend, running_slow_backend
 
-LONG, PATIENCE = 60, 10
+LONG, PATIENCE = 60, 30
 TIMEOUTS = {
     "idle": TimeoutsSpec(idle=1, request=LONG, response=LONG),
     "never idle": TimeoutsSpec(idle=0, request=1, response=LONG),

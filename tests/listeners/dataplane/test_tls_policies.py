@@ -34,6 +34,7 @@ from tests.envoy_lab import EnvoyLab, group
 from tests.pki import KeyPair
 from tests.ports import free_port
 from tests.s_client import REQUEST
+from tests.waiting import LIMIT
 
 OPTIONS = {
     TlsVersion.TLS_1_0: "-tls1",
@@ -192,7 +193,7 @@ def enumerated(port: int, version: TlsVersion, known: list[str]) -> list[str]:
 def negotiated(port: int, version: TlsVersion, *options: str) -> str:
     """The suite over which a request was answered, "" where there was no handshake."""
     command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", OPTIONS[version], "-ign_eof"]
-    run = subprocess.run([*command, *options], input=REQUEST, capture_output=True, timeout=20)
+    run = subprocess.run([*command, *options], input=REQUEST, capture_output=True, timeout=LIMIT)
     output = run.stdout.decode(errors="replace")
     if not re.search(r"^HTTP/1\.1 200", output, re.MULTILINE):
         return ""
@@ -226,7 +227,7 @@ def agreed(port: int, suites: list[int]) -> int | None:
         ]
     )
     hello = b"\x01" + len(body).to_bytes(3, "big") + body
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as connection:
         connection.sendall(b"\x16\x03\x01" + struct.pack("!H", len(hello)) + hello)
         answer = connection.makefile("rb")
         kind, _, length = struct.unpack("!BHH", answer.read(5))

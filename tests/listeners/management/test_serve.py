@@ -24,7 +24,7 @@ from tests.live import LiveConsole
 from tests.pki import SERVER_EXTENSIONS, KeyPair, foreign_client, issue
 from tests.ports import free_port
 from tests.traffic import traffic
-from tests.waiting import eventually
+from tests.waiting import LIMIT, eventually
 
 Start = Callable[..., LiveConsole]
 # What Envoy cannot open is saved, as if it had been free a moment ago, and Envoy says so.
@@ -155,7 +155,7 @@ def served_certificate(url: str) -> str:
     """The subject public key's lines of what the listener shows."""
     host = url.removeprefix("https://").rstrip("/")
     shown = subprocess.run(
-        ["openssl", "s_client", "-connect", host], input=b"", capture_output=True, timeout=20
+        ["openssl", "s_client", "-connect", host], input=b"", capture_output=True, timeout=LIMIT
     ).stdout.decode(errors="replace")
     return shown.partition("-----BEGIN CERTIFICATE-----")[2].partition("-----END CERTIFICATE-----")[0]
 

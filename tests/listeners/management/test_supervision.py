@@ -21,7 +21,7 @@ from tests.console_client import BackendFields
 from tests.curl import curl
 from tests.live import PASSWORD, USERNAME, LiveConsole
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import LIMIT, eventually
 
 Start = Callable[..., LiveConsole]
 
@@ -59,7 +59,7 @@ def test_second_restart_during_the_first_is_harmless(live_console: Start) -> Non
     eventually(lambda: not any(lives(one) for one in before if one.pid != envoy), "the old children end")
     second = console.manage("restart")
 
-    eventually(lambda: console.times_ready() > 1, "a console started anew", 60)
+    eventually(lambda: console.times_ready() > 1, "a console started anew")
     assert (second.returncode, console.pid, console.envoy_pid()) == (0, serve, envoy)
     assert console.stop() == 0
 
@@ -90,7 +90,7 @@ def test_stop_during_the_start_ends_an_envoy_of_before_too(live_console: Start) 
     console.kill()
 
     console.start_serve()
-    eventually(lambda: lock.read_text() == str(console.pid), "the lock is taken", 60)
+    eventually(lambda: lock.read_text() == str(console.pid), "the lock is taken")
     assert console.envoy_pids() == [envoy]
     console.send(signal.SIGINT)
 
@@ -115,7 +115,7 @@ def test_stop_lets_requests_in_flight_end(live_console: Start, backend: Backend)
         eventually(lambda: tells_to_close(ports[1]), "Envoy drains")
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
-        assert request.communicate(timeout=20)[0] == b"200"
+        assert request.communicate(timeout=LIMIT)[0] == b"200"
         connection.close()
         assert console.wait_ended() == 0
 
@@ -150,7 +150,7 @@ def test_stop_lets_the_web_server_finish_an_answer(live_console: Start) -> None:
             eventually(lambda: web.cpu_times().user > before + 0.1, "the password is being checked")
             web.terminate()
             eventually(lambda: signal_is_handled(web, signal.SIGTERM), "the signal has come")
-        assert answer.result(20).status_code == httpx.codes.FOUND
+        assert answer.result(LIMIT).status_code == httpx.codes.FOUND
 
 
 @contextmanager
@@ -223,9 +223,9 @@ def test_envoy_that_dies_at_once_is_started_with_pauses_and_never_announced(
     console.environment["ELB_ENVOY_BINARY"] = str(program)
 
     console.start_serve()
-    eventually(starts.exists, "the first start", 60)
+    eventually(starts.exists, "the first start")
     begin = time.monotonic()
-    eventually(lambda: len(starts.read_text()) > 5, "five more", 60)
+    eventually(lambda: len(starts.read_text()) > 5, "five more")
 
     assert (time.monotonic() - begin > 4, console.times_ready()) == (True, 1)
     assert console.stop() == 0
@@ -249,7 +249,7 @@ def test_children_end_with_a_console_that_is_killed(live_console: Start) -> None
 
     console.kill()
 
-    eventually(lambda: not any(lives(one) for one in leashed), "they end", 5)
+    eventually(lambda: not any(lives(one) for one in leashed), "they end")
     assert (len(leashed), console.envoy_pids()) == (2, [envoy])
 
 
