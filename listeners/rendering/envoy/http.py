@@ -17,6 +17,10 @@ from envoy.config.route.v3.route_components_pb2 import (
     RouteMatch,
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import (
+    HeaderMutation as HeaderMutationFilter,
+)
+from envoy.extensions.filters.http.header_mutation.v3.header_mutation_pb2 import Mutations
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
@@ -40,12 +44,6 @@ from listeners.spec import BackendServerGroupSpec, ListenerSpec, RedirectSpec, T
 HTTPS_PORT = 443
 # A connection that has been idle for its time still takes a request that is on its way, and answers it.
 CLOSING = timedelta(seconds=1)
-# Envoy passes Connection on with an upgrade and in no other request. A header that the client names there
-# would be dropped by a proxy behind, the verdict among them (pitfall H2).
-UPGRADE_ALONE = HeaderValueOption(
-    header=HeaderValue(key="Connection", value="Upgrade"),
-    append_action=HeaderValueOption.OVERWRITE_IF_EXISTS,
-)
 
 
 def http_connection_manager(
@@ -65,7 +63,6 @@ def http_connection_manager(
             virtual_hosts=virtual_hosts(spec.tls, _route(spec), chain, chains),
             # Ports are overlooked rather than stripped, for backends see the Host that the client sent.
             ignore_port_in_host_matching=has_hosts,
-            request_headers_to_add=[UPGRADE_ALONE],
         ),
         strip_trailing_host_dot=has_hosts,
         http_filters=[router],
@@ -77,7 +74,10 @@ def http_connection_manager(
             cidr_ranges=[CidrRange(address_prefix="255.255.255.255", prefix_len=UInt32Value(value=32))]
         ),
         forward_client_cert_details=HttpConnectionManager.SANITIZE,
-        upgrade_configs=[HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        # Filters of its own, so that other requests do not pay for its mutation.
+        upgrade_configs=[
+            HttpConnectionManager.UpgradeConfig(upgrade_type="websocket", filters=[_upgrade_alone(), router])
+        ],
         early_header_mutation_extensions=[_without_identity_headers()],
     )
     if isinstance(spec.action, RedirectSpec):
@@ -102,6 +102,21 @@ def _without_identity_headers() -> TypedExtensionConfig:
     )
     return extension(
         "envoy.http.early_header_mutation.header_mutation", EarlyHeaderMutation(mutations=[removal])
+    )
+
+
+def _upgrade_alone() -> HttpFilter:
+    """Envoy passes Connection on with an upgrade and in no other request. A header that the client names
+    there would be dropped by a proxy behind, the verdict among them (pitfall H2).
+    """
+    alone = HeaderValueOption(
+        header=HeaderValue(key="Connection", value="Upgrade"),
+        append_action=HeaderValueOption.OVERWRITE_IF_EXISTS,
+    )
+    mutations = Mutations(request_mutations=[HeaderMutation(append=alone)])
+    return HttpFilter(
+        name="envoy.filters.http.header_mutation",
+        typed_config=packed(HeaderMutationFilter(mutations=mutations)),
     )
 
 
