@@ -89,16 +89,24 @@ class PrivateKeyField(PemField):
         return ""
 
 
-class WordsField(forms.CharField):
-    """A name or a description: a private key that lands there by mistake is refused and not shown again."""
+class KeylessField(forms.Field):
+    """A private key that lands there by mistake is not shown again, whatever is said about it."""
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return "" if KEY_MARKER in (data or "") else data
+
+
+class DaysField(KeylessField, forms.IntegerField):
+    """A number of days."""
+
+
+class WordsField(KeylessField, forms.CharField):
+    """A name or a description, in which a private key is refused."""
 
     def validate(self, value: str) -> None:
         super().validate(value)
         if KEY_MARKER in value:
             raise ValidationError("This is a private key. It belongs in Private Key, and nowhere else.")
-
-    def bound_data(self, data: Any, initial: Any) -> Any:
-        return "" if KEY_MARKER in (data or "") else data
 
 
 def same_text(one: str, other: str) -> bool:

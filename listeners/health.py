@@ -28,6 +28,9 @@ class BackendHealth:
 
 
 UNKNOWN = BackendHealth("Unknown", "secondary", "Envoy says nothing of this server.")
+EARLIER = BackendHealth(
+    "Not used yet", "secondary", "Envoy still sends requests to the servers of before the change."
+)
 UNCHECKED = BackendHealth("Not checked yet", "secondary", "The first check has not come to an end.")
 LEAVING = BackendHealth("Leaving", "warning", "It was removed; requests that began are answered.")
 DRAINING = "Its weight is 0: no new requests."
@@ -36,7 +39,7 @@ FAILED = "The connection was refused or failed."
 
 
 def backend_health(group: BackendServerGroup | None, patience: Patience) -> dict[Server, BackendHealth]:
-    """By address and port; those that Envoy does not have, or while it is silent, are unknown."""
+    """By address and port; while Envoy is silent, or has none of them nor others, they are unknown."""
     if group is None:
         return {}
     name = rendering.group_name(group.pk)
@@ -47,8 +50,10 @@ def backend_health(group: BackendServerGroup | None, patience: Patience) -> dict
         return dict.fromkeys(servers, UNKNOWN)
     by_server = {(reading.address, reading.port): reading for reading in readings}
     turns = last_turns(health_log(), name, by_server)
+    # Envoy goes on with the cluster that it has until each server of the new one has been checked once.
+    missing = EARLIER if by_server else UNKNOWN
     return {
-        server: _health(by_server[server], turns.get(server)) if server in by_server else UNKNOWN
+        server: _health(by_server[server], turns.get(server)) if server in by_server else missing
         for server in servers
     }
 

@@ -322,8 +322,9 @@
     showWhen(document);
     count(document);
     for (const form of document.forms) showPassword(form);
-    // A refused page begins where something is to be mended, as a refused dialog does.
-    document.querySelector("main form [aria-invalid=true]")?.focus();
+    // A refused page begins where something is to be mended, one that is to be looked at where that stands.
+    const first = ["[aria-invalid=true]", "[data-focus]"].map((place) => document.querySelector(`main form ${place}`));
+    (first[0] ?? first[1])?.focus();
     // What was typed, a private key perhaps, goes when the dialog is closed.
     dialog()?.addEventListener("close", () => dialog().replaceChildren());
   });

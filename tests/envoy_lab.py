@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from listeners.dataplane.binary import envoy_binary
-from listeners.dataplane.bootstrap import bootstrap, unix_address
-from listeners.dataplane.control_plane import ControlPlane
+from listeners.dataplane.bootstrap import MutualTls, bootstrap, tcp_address, unix_address
+from listeners.dataplane.control_plane import ControlPlane, RemoteListener
 from listeners.dataplane.delivery_status import (
     DeliveryReport,
     ResourceQuestion,
@@ -116,6 +116,7 @@ class EnvoyLab:
         self.wake = self.folder / "wake.sock"
         self.source = Configurations(Preflight(envoy_binary()))
         self.sightings: list[Sighting] = []
+        self.remote: RemoteListener | None = None
         self.envoy = EnvoyProcess(
             EnvoySettings(
                 binary=envoy_binary(),
@@ -151,6 +152,15 @@ class EnvoyLab:
             envoy.stop()
             shutil.rmtree(folder)
 
+    def move_away(self, node: str, port: int, server: KeyPair, client: KeyPair, ca: KeyPair) -> None:
+        """Before the start: has its Envoy fed over TCP, as one of another machine. Both pairs are of `ca`."""
+        address = f"127.0.0.1:{port}"
+        content = (server.certificate_pem.encode(), server.key_pem.encode(), ca.certificate_pem.encode())
+        self.remote = RemoteListener(address, *content)
+        tls = MutualTls(client.certificate, client.key, ca.certificate, "127.0.0.1")
+        text = bootstrap(node, tcp_address("127.0.0.1", port), self.admin, tls)
+        self.envoy = EnvoyProcess(replace(self.envoy.settings, bootstrap=text))
+
     def start_control_plane(self) -> None:
         """With a fresh memory, as after a restart of the console."""
         control_plane = ControlPlane(self.source, NODE, self.sightings.extend)
@@ -158,7 +168,7 @@ class EnvoyLab:
 
         async def serve() -> None:
             loop = asyncio.get_running_loop()
-            task = asyncio.create_task(control_plane.serve(self.socket, wake=self.wake))
+            task = asyncio.create_task(control_plane.serve(self.socket, self.remote, self.wake))
             stop.set_result(lambda: loop.call_soon_threadsafe(task.cancel))
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -246,7 +256,12 @@ class EnvoyLab:
 
 @contextmanager
 def envoy_lab(drain_seconds: int = 2) -> Iterator[EnvoyLab]:
-    lab = EnvoyLab(drain_seconds)
+    with running(EnvoyLab(drain_seconds)) as lab:
+        yield lab
+
+
+@contextmanager
+def running(lab: EnvoyLab) -> Iterator[EnvoyLab]:
     lab.start_control_plane()
     try:
         lab.envoy.ensure()

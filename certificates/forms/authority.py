@@ -14,7 +14,7 @@ from django.utils import timezone
 from certificates.issuing import LONGEST_DAYS, IssuingError, KeyKind, Subject, entered_constraints
 from certificates.models import CertificateAuthority, NewAuthority
 from certificates.models.authority import TWIN
-from certificates.pem_fields import WordsField
+from certificates.pem_fields import DaysField, WordsField
 
 LONGEST_NAME = 250  # of 255; the root above an intermediate is named after it
 DAYS = 3650
@@ -60,10 +60,11 @@ class AuthorityForm(forms.Form):
         choices=Shape.choices,
         initial=Shape.ROOT,
         widget=forms.RadioSelect,
+        error_messages=dict.fromkeys(("required", "invalid_choice"), "Choose one of the two."),
         help_text=(
             "A root alone is simple and enough where one console issues for one purpose. With an "
-            "intermediate the root's key can be removed from this machine at once: the intermediate issues, "
-            "and can be replaced without giving a new root to anybody."
+            "intermediate the root's key can be kept elsewhere and removed from this machine at once: the "
+            "intermediate issues, and whoever takes this machine takes no root."
         ),
     )
     issuing_common_name = WordsField(
@@ -79,7 +80,7 @@ class AuthorityForm(forms.Form):
         help_text="ECDSA P-256 suits every program of today, RSA old ones; RSA 4096 takes seconds to make.",
         error_messages={"invalid_choice": "Choose one of the kinds of keys."},
     )
-    days = forms.IntegerField(
+    days = DaysField(
         label="Valid for (days)",
         initial=DAYS,
         min_value=1,

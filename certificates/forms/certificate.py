@@ -14,7 +14,7 @@ from django.utils.datastructures import MultiValueDict
 
 from certificates import pem
 from certificates.keyring import UnsealError
-from certificates.models import Certificate, KeyDraft
+from certificates.models import Certificate, CertificateAuthority, KeyDraft
 from certificates.pem_fields import PemField, PrivateKeyField, WordsField, same_text
 from certificates.replacement import Losses, losses_of_ca, losses_of_server
 from console.models import ConfigurationRevision
@@ -31,6 +31,11 @@ KEY_IS_SEALED = (
 KEY_IS_STORED = "A key is stored and is not shown. Leave this empty to keep it; a new one replaces it."
 
 
+MUST_STAY = (
+    "This CA issues certificates here, and its own certificate, {}, is missing: listeners would refuse "
+    "whoever has one of them. Leave it in and put other certificates beside it; for another CA, add another "
+    "certificate."
+)
 ASKED_ONCE = "Only for an encrypted private key or a .p12 or .pfx file. It is used once and never stored."
 NAMES_HELP = "Names that a listener picks this certificate by (SNI). Left empty, those of the certificate."
 
@@ -65,7 +70,10 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
     class Meta:
         model = Certificate
         fields = ["name", "type", "server_names", "description"]
-        field_classes = {"name": WordsField, "description": WordsField}
+        field_classes = dict.fromkeys(("name", "server_names", "description"), WordsField)
+        error_messages = {
+            "type": dict.fromkeys(("required", "invalid_choice"), "Choose one of the two types.")
+        }
         widgets = {
             "type": forms.RadioSelect,
             "server_names": forms.Textarea(attrs={"rows": 1, "spellcheck": "false", "autocomplete": "off"}),
@@ -134,6 +142,7 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
             self.add_error("private_key", CA_WITH_KEY)
         elif "preview" in self.data or not self._is_stored_already(content, private_key):
             self._examine(content, private_key)
+            self._keep_what_issues()
             self._look_for_losses()
         self._settle_names()
         self._ask_listeners()
@@ -233,10 +242,23 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
         others = Certificate.objects.filter(public_key_hash=public_key_hash).exclude(pk=self.instance.pk)
         return str(others.first() or "")
 
+    def _keep_what_issues(self) -> None:
+        """Listeners would refuse what a CA issues here whose own certificate is no longer among their CAs."""
+        material = self.verdict.material if self.verdict else None
+        authority = CertificateAuthority.objects.filter(certificate=self.instance.pk or 0).first()
+        if authority is None or material is None or authority.content in material.content:
+            return
+        self.add_error("content", MUST_STAY.format(pem.quoted(authority.subject)))
+
     def _look_for_losses(self) -> None:
         """Asks before a replacement takes something from the clients of the listeners that use it."""
         material = self.verdict.material if self.verdict else None
-        if not self.instance.pk or material is None or not self.instance.listeners:
+        if (
+            not self.instance.pk
+            or material is None
+            or "content" in self.errors
+            or not self.instance.listeners
+        ):
             return
         if self.is_server:
             stored = self.instance

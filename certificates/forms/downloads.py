@@ -13,6 +13,7 @@ from certificates.issuing.bundles import BundleForm
 from certificates.issuing.targets import Target
 from certificates.keyring import UnsealError
 from certificates.models import IssuedCertificate, KeyDownload
+from certificates.pem_fields import WordsField
 
 ENDS = (
     f"{bundles.SHORTEST_PASSWORD} to {bundles.LONGEST_PASSWORD} letters, digits and signs of ASCII, without "
@@ -49,17 +50,19 @@ class DownloadForm(PasswordAgainForm):
         label="Where it will be used",
         choices=[(one.value, one.label) for one in Target],
         widget=forms.RadioSelect,
+        error_messages=dict.fromkeys(("required", "invalid_choice"), "Choose where it will be used."),
     )
     format = forms.ChoiceField(
         label="Format",
         required=False,
         choices=[
-            ("", "The one that suits it (recommended)"),
+            ("", SUITS),
             *((one.value, one.label) for one in BundleForm),
         ],
         help_text=FORMAT_HELP,
+        error_messages={"invalid_choice": "Choose one of the formats."},
     )
-    file_password = forms.CharField(
+    file_password = WordsField(
         label="Password for the file",
         required=False,
         strip=False,

@@ -91,8 +91,11 @@ class ClientForm(IssuingForm):
         text = self.cleaned_data["names"]
         if text:
             return alternative_names.entered(text)
+        holder = self.cleaned_data.get("common_name", "")
+        if not holder:
+            return ()
         try:
-            names = alternative_names.entered(self.cleaned_data.get("common_name", ""))
+            names = alternative_names.entered(holder)
         except NameFaultError:
             names = ()
         if len(names) != 1:

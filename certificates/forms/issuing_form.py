@@ -22,7 +22,7 @@ from certificates.issuing.subject import LONGEST_ORGANIZATION
 from certificates.keyring import UnsealError
 from certificates.models import Certificate, CertificateAuthority, IssuedCertificate
 from certificates.pem import quoted
-from certificates.pem_fields import PemField, WordsField
+from certificates.pem_fields import DaysField, PemField, WordsField
 from console.stamps import StampForm
 
 USUAL_DAYS = 397
@@ -114,12 +114,12 @@ class IssuingForm(forms.Form):
         self.fields["days"] = self._days_field()
         self.fields["request"].help_text = self.request_help
 
-    def _days_field(self) -> forms.IntegerField:
+    def _days_field(self) -> DaysField:
         longest, left = LONGEST_DAYS[self.profile.value], days_left(self.authority)
         most = min(longest, left) or longest
         ends = f" This CA itself ends at {moment(self.authority.not_after)}." if most < longest else ""
         wrong = f"Choose a number of days from 1 to {most:,}.{ends}"
-        return forms.IntegerField(
+        return DaysField(
             label="Valid for (days)",
             min_value=1,
             max_value=most,
@@ -149,10 +149,13 @@ class IssuingForm(forms.Form):
         cleaned = super().clean() or self.cleaned_data
         if cleaned.get("source") == KeySource.REQUEST and "request" not in self.errors:
             self._read_request(cleaned["request"])
+        if "request" in self.errors:
+            return cleaned  # a readable one may say the names and the holder that are not written yet
         if "names" not in self.errors:
             try:
                 self.chosen_names = self.entered_names()
-                check_names(self.profile, self.chosen_names)
+                if self.chosen_names:
+                    check_names(self.profile, self.chosen_names)
             except (NameFaultError, IssuingError) as error:
                 self.add_error("names", str(error))
         if not self.errors.keys() & self.subject_fields:
@@ -165,7 +168,7 @@ class IssuingForm(forms.Form):
         return cleaned
 
     def entered_names(self) -> tuple[AlternativeName, ...]:
-        """Raises `NameFaultError`."""
+        """None where the subject is missing that they would come from. Raises `NameFaultError`."""
         raise NotImplementedError
 
     def entered_subject(self) -> Subject:

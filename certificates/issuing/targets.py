@@ -43,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Guide:
-    """`is_tried`: whether a test of the console does it, else it is as the vendor's documentation has it.
+    """`source`: whose word the steps are; "" where a test of the console takes them.
 
     `root` is what becomes of the CA's root certificate, which the file has as well.
     """
@@ -52,7 +52,7 @@ class Guide:
     form: BundleForm
     steps: tuple[Step, ...]
     root: str
-    is_tried: bool = False
+    source: str = ""
 
     def at(self, file: str) -> "Guide":
         """The steps for a file of this name."""
@@ -71,6 +71,8 @@ WINDOWS_STEPS = (
     Step("certmgr.msc shows it under Personal, Certificates. Edge and Chrome use it from there."),
     OPEN,
 )
+OTHERS = "the guides of other projects, which agree"
+MICROSOFT = "Microsoft's documentation"
 WINDOWS_ROOT = (
     "Windows asks before it trusts the root for everything. A client needs that only where the server's "
     "certificate comes from this CA, too; else answer No."
@@ -88,12 +90,14 @@ GUIDES = {
         BundleForm.PKCS12,
         WINDOWS_STEPS,
         WINDOWS_ROOT,
+        MICROSOFT,
     ),
     Target.WINDOWS_OLD: Guide(
         "Windows Server 2016 and older",
         BundleForm.PKCS12_LEGACY,
         WINDOWS_STEPS,
         WINDOWS_ROOT,
+        MICROSOFT,
     ),
     Target.MACOS: Guide(
         "macOS",
@@ -109,18 +113,23 @@ GUIDES = {
             OPEN,
         ),
         "The root is stored and not trusted until you set it to Always Trust in Keychain Access.",
+        "Microsoft's documentation for Macs, and Apple's own source of the command",
     ),
     Target.IOS: Guide(
         "iPhone and iPad",
         BundleForm.PROFILE,
         (
             Step("Send {file}.mobileconfig to the device, by AirDrop or mail, and open it there."),
-            Step("Open Settings, tap Profile Downloaded, and tap Install. It says Not Signed, rightly."),
+            Step(
+                "Open Settings within eight minutes, tap Profile Downloaded, and tap Install. It says Not "
+                "Signed, rightly."
+            ),
             Step("Type the passcode of the device, then the password of the file."),
             Step("Open the address of the listener in Safari, and choose the certificate."),
         ),
         "The root is trusted for websites only once you turn it on under Settings, General, About, "
         "Certificate Trust Settings. A client needs that only where the server's certificate comes from it.",
+        OTHERS,
     ),
     Target.ANDROID: Guide(
         "Android",
@@ -135,6 +144,7 @@ GUIDES = {
             Step("Open the address of the listener in Chrome, and choose the certificate."),
         ),
         "The root is left aside: Android installs CAs only by themselves, as CA certificate.",
+        OTHERS,
     ),
     Target.FIREFOX: Guide(
         "Firefox",
@@ -145,6 +155,7 @@ GUIDES = {
             OPEN,
         ),
         "The root is stored and not trusted.",
+        OTHERS,
     ),
     Target.CHROME_LINUX: Guide(
         "Chrome and Chromium on Linux",
@@ -159,7 +170,6 @@ GUIDES = {
             OPEN,
         ),
         "The root is stored and not trusted.",
-        is_tried=True,
     ),
     Target.JAVA: Guide(
         "Java",
@@ -177,7 +187,6 @@ GUIDES = {
             Step("Java before 8u301 and before 11.0.12 needs the legacy encryption: change the format."),
         ),
         "The root belongs to the chain of the key and is not trusted by it; trust has a store of its own.",
-        is_tried=True,
     ),
     Target.CURL: Guide(
         "curl and OpenSSL",
@@ -197,6 +206,5 @@ GUIDES = {
         ),
         "Neither PEM file has the root. Where the server's certificate comes from this CA, give its "
         "certificate with --cacert.",
-        is_tried=True,
     ),
 }

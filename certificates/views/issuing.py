@@ -24,14 +24,14 @@ NAMED = 'The certificate of <b class="as-typed">{}</b> was {}.'
 def server_issue(request: Request, pk: int) -> HttpResponse:
     authority = _authority(pk)
     form = ServerForm(*_posted(request), authority=authority, user=request.user, initial=_offer(request))
-    return _issued_or_form(request, form, "server_issue")
+    return _issued_or_form(request, form)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sensitive_post_parameters()
 def client_issue(request: Request, pk: int) -> HttpResponse:
     form = ClientForm(*_posted(request), authority=_authority(pk), user=request.user)
-    return _issued_or_form(request, form, "client_issue")
+    return _issued_or_form(request, form)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -48,7 +48,7 @@ def issued_renew(request: Request, pk: int) -> HttpResponse:
     return page_or_dialog(request, page, fragment, context, 422 if form.errors else 200)
 
 
-def _issued_or_form(request: Request, form: ServerForm | ClientForm, name: str) -> HttpResponse:
+def _issued_or_form(request: Request, form: ServerForm | ClientForm) -> HttpResponse:
     back = page_to_return_to(request)
     row = _saved(form) if form.is_valid() and not form.is_preview else None
     if row:
@@ -58,7 +58,7 @@ def _issued_or_form(request: Request, form: ServerForm | ClientForm, name: str) 
         return redirect(request, (is_server and back) or (is_server and row.stored) or row)
     cancel_url = back or form.authority.get_absolute_url()
     context = {"form": form, "authority": form.authority, "cancel_url": cancel_url}
-    page, fragment = f"certificates/{name}.html", f"certificates/_{name}.html"
+    page, fragment = "certificates/issue.html", "certificates/_issue.html"
     return page_or_dialog(request, page, fragment, context, 422 if form.errors else 200)
 
 

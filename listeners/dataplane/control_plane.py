@@ -31,7 +31,7 @@ from listeners.dataplane.delivery_status import (
     ResourceQuestion,
     status_handler,
 )
-from listeners.dataplane.discovery import Session
+from listeners.dataplane.discovery import LINGERING, Session
 from listeners.dataplane.looking import Looker, Source
 from listeners.dataplane.reasons import quotable
 from listeners.dataplane.sightings import Sighting, Sightings
@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 LOOK_INTERVAL = 0.1  # seconds between two looks when nobody wakes the control plane
 LONGEST_PAUSE = 5.0  # seconds between two tries while the database is away
 REMEMBERED = 3600.0  # seconds for which an Envoy that has left is still shown
-RETRY_INTERVAL = 15.0  # seconds until what Envoy refused is offered again
+RETRY_INTERVAL = 15.0  # seconds until what Envoy refused is offered again: a session's turn
 SERVER_OPTIONS = [
     *MESSAGE_OPTIONS,
     ("grpc.keepalive_time_ms", 10_000),
@@ -83,13 +83,20 @@ class Stream:
 
 class ControlPlane(AggregatedDiscoveryServiceServicer):
     """`local_node` is the id that only an Envoy on the Unix socket may have; `note` takes from a thread which
-    client certificates were let in.
+    client certificates were let in; connections of what was changed may go on for `drain_seconds`.
     """
 
-    def __init__(self, source: Source, local_node: str, note: Callable[[Sequence[Sighting]], None]) -> None:
+    def __init__(
+        self,
+        source: Source,
+        local_node: str,
+        note: Callable[[Sequence[Sighting]], None],
+        drain_seconds: float = 0,
+    ) -> None:
         self._looker = Looker(source)
         self._sightings = Sightings(note)
         self._local_node = local_node
+        self._lingering = LINGERING + int(drain_seconds / RETRY_INTERVAL)
         self._streams: list[Stream] = []
         self._is_retrying = False
         self._failure = ""
@@ -141,7 +148,7 @@ class ControlPlane(AggregatedDiscoveryServiceServicer):
         if name == self._local_node and not context.peer().startswith("unix:"):
             # What pages say of the local Envoy must come from it, not from a namesake elsewhere.
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"Node id {name} is the local Envoy's.")
-        stream = Stream(name, Session(self._looker.desired), asyncio.Event())
+        stream = Stream(name, Session(self._looker.desired, self._lingering), asyncio.Event())
         self._enter(stream)
         logger.info("Envoy %s connected from %s", name, context.peer())
         reader = asyncio.create_task(self._read(first, request_iterator, stream))

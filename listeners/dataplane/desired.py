@@ -1,6 +1,6 @@
 """What Envoys are to have, kept up to date change by change: a change costs what depends on it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from listeners.rendering.envoy import LISTENER, Resource, ResourceKey, listener_name
@@ -43,8 +43,8 @@ class Desired:
     revision: int = 0
     resources: dict[ResourceKey, Resource] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    # Which listeners need a resource; it goes with the last of them.
-    _owners: dict[ResourceKey, set[str]] = field(default_factory=dict)
+    # Which resources need one; it goes with the last of them.
+    _owners: dict[ResourceKey, set[ResourceKey]] = field(default_factory=dict)
 
     def has(self, listener: str) -> bool:
         """Whether it is to be served, or at least to be left alone."""
@@ -58,7 +58,11 @@ class Desired:
         touched: set[ResourceKey] = set()
         for name in asked - refused.keys():
             self.refused.pop(name, None)
-            self._replace(name, update.resources.get((LISTENER, name)), touched)
+            key = LISTENER, name
+            if listener := update.resources.get(key):
+                self._put(key, listener, touched)
+            else:
+                self._drop(key, touched)
         self.refused |= refused
         # A resource that a refused listener shares with one that passed has passed with it.
         for key, resource in update.resources.items():
@@ -77,30 +81,30 @@ class Desired:
         names = {name for kind, name in (*self.resources, *update.resources) if kind == LISTENER}
         return names | self.refused.keys() | set(refused)
 
-    def _replace(self, name: str, listener: Resource | None, touched: set[ResourceKey]) -> None:
-        """Puts a listener in the place of what was there, nothing for None; what nobody needs then goes."""
-        key = LISTENER, name
-        last = self.resources.get(key)
-        needed = last.needs if last else frozenset()
-        needs = listener.needs if listener else frozenset()
-        for part in needs - needed:
-            self._owners.setdefault(part, set()).add(name)
-        for part in needed - needs:
-            self._owners[part].discard(name)
-            if not self._owners[part]:
-                del self._owners[part], self.resources[part]
-                touched.add(part)
-        if listener:
-            self._put(key, listener, touched)
-        elif last:
-            del self.resources[key]
-            touched.add(key)
-
     def _put(self, key: ResourceKey, resource: Resource, touched: set[ResourceKey]) -> None:
+        """Puts a resource in the place of what was there; what nobody needs then goes."""
         last = self.resources.get(key)
         self.resources[key] = resource
         if last is None or last.version != resource.version:
             touched.add(key)
+        needed = last.needs if last else frozenset()
+        for part in resource.needs - needed:
+            self._owners.setdefault(part, set()).add(key)
+        self._release(needed - resource.needs, key, touched)
+
+    def _drop(self, key: ResourceKey, touched: set[ResourceKey]) -> None:
+        if last := self.resources.pop(key, None):
+            touched.add(key)
+            self._release(last.needs, key, touched)
+
+    def _release(self, parts: Iterable[ResourceKey], owner: ResourceKey, touched: set[ResourceKey]) -> None:
+        # Not only by the listeners: a cluster that a refused one shares has passed with another, and its
+        # endpoints are others than the refused one knows of.
+        for part in parts:
+            self._owners[part].discard(owner)
+            if not self._owners[part]:
+                del self._owners[part]
+                self._drop(part, touched)
 
 
 def update_of(

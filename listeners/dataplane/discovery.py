@@ -22,6 +22,8 @@ from listeners.spec import addresses_overlap
 
 TYPES = (CLUSTER, ENDPOINTS, LISTENER, SECRET)
 WILDCARD_TYPES = (CLUSTER, LISTENER)
+# Turns of `Session.retry` that a cluster stays which no listener uses any more: two are at least a whole one.
+LINGERING = 2
 UNCERTAIN = ""  # the version of what Envoy has in one version or another
 
 
@@ -31,8 +33,9 @@ class Session:
     What there is to do is kept in sets: each event looks at the resources that it is about, never at all.
     """
 
-    def __init__(self, desired: Desired) -> None:
+    def __init__(self, desired: Desired, lingering: int = LINGERING) -> None:
         self.desired = desired
+        self._lingering = lingering
         self.types = {type_url: TypeState() for type_url in TYPES}
         # Deleted listener -> the listeners that the same revision added or changed.
         self._blockers: dict[str, frozenset[str]] = {}
@@ -43,6 +46,8 @@ class Session:
         # Endpoints of clusters that are under way. Envoy does not go on before it has them, so it is given
         # them also when they are wanted no more.
         self._promised: dict[ResourceKey, Resource] = {}
+        # Clusters that no listener uses any more -> turns that they have been so.
+        self._idle: dict[str, int] = {}
         self._nonce = 0
         for key in desired.resources:
             self._weigh(key)
@@ -63,11 +68,15 @@ class Session:
                 self._blockers[name] = changed
 
     def retry(self) -> None:
-        """Offers again what Envoy refused: a port that was taken may be free by now."""
+        """Offers again what Envoy refused: a port that was taken may be free by now. To be called from time
+        to time, which is how a session knows for how long a cluster has been of no use.
+        """
         for type_url, state in self.types.items():
             rejected, state.rejected = state.rejected, {}
             for name in rejected:
                 self._weigh((type_url, name))
+        idle = [name for name in self.types[CLUSTER].leaving if (CLUSTER, name) not in self._users]
+        self._idle = {name: self._idle.get(name, 0) + 1 for name in idle}
 
     def receive(self, request: DeltaDiscoveryRequest) -> None:
         kind = request.type_url
@@ -77,7 +86,10 @@ class Session:
         if not state.started:
             state.started = True
             state.owed = kind in WILDCARD_TYPES
-            for name, version in request.initial_resource_versions.items():
+            # Envoy names its clusters first, but not while it waits for endpoints of one that it is changing:
+            # those that it has under this name may be the earlier cluster's.
+            is_waiting = kind == ENDPOINTS and not self.types[CLUSTER].started
+            for name, version in () if is_waiting else request.initial_resource_versions.items():
                 self._hold(kind, name, version, None)
         else:
             for name in request.resource_names_subscribe:
@@ -137,6 +149,8 @@ class Session:
             state.rejected.pop(name, None)
         elif name not in state.bodies and state.held.get(name) == wanted.version:
             self._set_body(kind, name, wanted)  # of an earlier session, and now known
+        if wanted is not None and kind == CLUSTER:
+            self._idle.pop(name, None)
         is_held = name in state.held
         is_due = (
             wanted is not None
@@ -258,8 +272,11 @@ class Session:
         # What an earlier control plane's listener needs is not known here.
         if not listeners.is_ready or listeners.pending or listeners.strangers:
             return frozenset()
+        # Not at once: connections that began with an earlier version of a listener go on for a while, and
+        # Envoy would answer their requests with 503.
+        idle = (name for name, turns in self._idle.items() if turns >= self._lingering)
         leaving = self.types[CLUSTER].leaving
-        return frozenset(name for name in leaving if (CLUSTER, name) not in self._users)
+        return frozenset(name for name in idle if name in leaving and (CLUSTER, name) not in self._users)
 
     def _next_of_listeners(self) -> DeltaDiscoveryResponse | None:
         state, clusters = self.types[LISTENER], self.types[CLUSTER]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.db import models, transaction
 
+from console.models import ConfigurationRevision
 from listeners.models.listener import Listener
 
 
@@ -17,6 +18,8 @@ class SeenClientQuerySet(models.QuerySet["SeenClient"]):
         """
         seen = list(rows)
         with transaction.atomic():
+            # Who deletes a listener has this lock, and would fail over a row that came meanwhile.
+            ConfigurationRevision.objects.select_for_update().first()
             there = Listener.objects.filter(pk__in={row.listener_id for row in seen})
             ids = frozenset(there.values_list("pk", flat=True))
             seen = [row for row in seen if row.listener_id in ids]

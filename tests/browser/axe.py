@@ -12,7 +12,8 @@ SERIOUS = {"serious", "critical"}
 def serious_findings(page: Page) -> list[str]:
     """What axe calls serious or critical on the page as it is now, each with the elements concerned."""
     # Evaluated as a debugger does it, which the page's policy has no say in.
-    page.evaluate(AXE.read_text())
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(AXE.read_text())
     outcome: dict[str, Any] = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{finding['id']}: {finding['help']}: {[node['html'][:200] for node in finding['nodes']]}"

@@ -112,11 +112,13 @@ def test_guided_setup_works_by_keyboard_and_without_javascript(
     Walk(page, console).sign_in()
     page.goto(f"{console.url}/guided/")
     enter(page, "Set Up Mutual TLS")
+    page.wait_for_url("**/authority/")
     if page.get_by_role("button", name="Use this CA", exact=True).count():
-        page.get_by_text("Create a new CA", exact=True).press("Enter")
+        page.locator("summary", has_text="Create a new CA").press("Enter")
     enter(page, "Create CA")
+    page.wait_for_url("**/certificate/")
     if page.get_by_role("button", name="Use this certificate", exact=True).count():
-        page.get_by_text("Create a new server certificate", exact=True).press("Enter")
+        page.locator("summary", has_text="Create a new server certificate").press("Enter")
     enter(page, "Create Server Certificate")
     page.get_by_label("Address", exact=True).fill(backend.address)
     page.get_by_label("Backend Port", exact=True).fill(str(backend.port))

@@ -2,7 +2,7 @@
 
 import pytest
 from cryptography import x509
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certificates.alternative_names import (
@@ -74,6 +74,7 @@ def test_star_is_for_servers_alone() -> None:
         entered("*.test.com")
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_whatever_is_written_is_refused_or_can_be_issued_and_read_back(text: str) -> None:
     try:
@@ -85,6 +86,7 @@ def test_whatever_is_written_is_refused_or_can_be_issued_and_read_back(text: str
     assert entered("\n".join(map(str, names)), wildcards=True) == names
 
 
+@settings(deadline=None)
 @given(st.sampled_from(NameKind), TEXT)
 def test_whatever_is_written_behind_its_kind_is_refused_or_can_be_issued(kind: NameKind, text: str) -> None:
     try:

@@ -18,24 +18,12 @@ from certificates.issuing import KeyKind, Profile, Subject
 from certificates.models import Certificate, CertificateAuthority, KeyDownload, KeyDraft
 from tests.conftest import Pki
 from tests.factories import authority, ca_certificate, server_certificate, user
+from tests.live import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
 PASSPHRASE = "a passphrase for päper"
-PASSWORD = "correct horse"
 RIGHT = {"passphrase": PASSPHRASE, "passphrase_again": PASSPHRASE, "account_password": PASSWORD}
-
-
-@pytest.fixture
-def person() -> User:
-    return user("ada", password=PASSWORD)
-
-
-@pytest.fixture
-def browser(person: User) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
 
 
 @pytest.fixture

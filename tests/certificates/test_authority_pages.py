@@ -31,18 +31,6 @@ HTMX = {"HX-Request": "true"}
 ADD = "/certificates/authorities/add/"
 
 
-@pytest.fixture
-def person() -> User:
-    return user("ada")
-
-
-@pytest.fixture
-def browser(person: User) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
-
-
 def proposed(browser: Client) -> dict[str, str]:
     page = browser.get(ADD).content.decode()
     return next(form.fields for form in html_forms(page) if "common_name" in form.fields)

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from certificates.models import Certificate, KeyDraft
+from certificates.models import Certificate, CertificateAuthority, KeyDraft
 from certificates.replacement import lost_names
 from tests.conftest import Pki
-from tests.factories import ca_certificate, listener, server_certificate, user
+from tests.factories import ca_certificate, listener, server_certificate
 from tests.html_forms import html_forms
 from tests.pki import SERVER_EXTENSIONS, KeyPair, authority, issue
 
@@ -18,18 +17,6 @@ pytestmark = pytest.mark.django_db
 
 NOT_SAVED = "Somebody else has changed this since you opened the page"
 OTHER_NAMES = (*SERVER_EXTENSIONS[:3], "subjectAltName=DNS:api.test.com,IP:127.0.0.1")
-
-
-@pytest.fixture
-def person() -> User:
-    return user("ada")
-
-
-@pytest.fixture
-def browser(person: User) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
 
 
 def edit_form(browser: Client, certificate: Certificate) -> dict[str, str]:
@@ -213,3 +200,24 @@ def test_list_has_a_box_for_each_certificate(browser: Client, pki: Pki) -> None:
     page = browser.get(reverse("certificate_list")).content.decode()
     assert f'form="batch" name="certificate" value="{certificate.pk}"' in page
     assert f'<form id="batch" method="get" action="{reverse("certificate_batch_delete")}">' in page
+
+
+@pytest.mark.parametrize("is_used", [False, True])
+def test_ca_that_issues_here_keeps_its_own_certificate(
+    browser: Client, ca: CertificateAuthority, pki: Pki, is_used: bool
+) -> None:
+    """Or listeners would refuse what it issues; others may stand beside it."""
+    stored, other = ca.certificate, pki.modern.ca.certificate_pem
+    if is_used:
+        listener(server_certificate=server_certificate(pki.modern.server), ca_certificate=stored)
+    path = reverse("certificate_edit", args=[stored.pk])
+
+    refused = browser.post(path, edit_form(browser, stored) | {"content": other})
+
+    form = refused.context["form"]
+    assert (refused.status_code, list(form.errors)) == (422, ["content"])
+    assert "its own certificate, CN=Clients CA,O=ELB, is missing" in form.errors["content"][0]
+    again = fields_of(refused.content) | {"content": other + ca.content}
+    assert browser.post(path, again).status_code == 302
+    stored.refresh_from_db()
+    assert (ca.content in stored.content, other in stored.content) == (True, True)

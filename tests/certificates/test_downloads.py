@@ -4,6 +4,7 @@ import logging
 import plistlib
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -29,26 +30,14 @@ from certificates.issuing.targets import GUIDES, Target
 from certificates.models import CertificateAuthority, IssuedCertificate, KeyDownload
 from tests.certificates.issuing.test_bundles import has_key
 from tests.certificates.test_keyring import master_key
-from tests.factories import authority, user
+from tests.factories import authority
 from tests.html_forms import html_forms
+from tests.live import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
 HTMX = {"HX-Request": "true"}
-PASSWORD = "correct horse"
 FILE_PASSWORD = "kind-moon-42-blue"
-
-
-@pytest.fixture
-def person() -> User:
-    return user("ada", password=PASSWORD)
-
-
-@pytest.fixture
-def browser(person: User) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
 
 
 def issued(
@@ -366,5 +355,7 @@ def test_guides_say_what_suits_and_how_to_import(browser: Client, person: User) 
         assert guide.label in page
     assert "{file}" not in page
     assert f"client-{row.pk}.mobileconfig" in page
-    assert page.count("from the vendor") == sum(not guide.is_tried for guide in GUIDES.values())
+    sources = re.findall("These steps follow (.*?);", unescape(page))
+    assert sources == [guide.source for guide in GUIDES.values() if guide.source]
+    assert page.count("by the console's own tests") == len(GUIDES) - len(sources)
     assert timedelta() < row.key_kept_until - row.created_at

@@ -10,18 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from certificates.models import Certificate
-from tests.factories import listener, listing_certificate, user
+from tests.factories import listener, listing_certificate
 
 pytestmark = pytest.mark.django_db
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def browser() -> Client:
-    client = Client()
-    client.force_login(user("ada"))
-    return client
 
 
 def overview(browser: Client) -> str:

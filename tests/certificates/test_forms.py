@@ -20,11 +20,6 @@ from tests.pki import issue, modern_set
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def person() -> User:
-    return user("ada")
-
-
 def bound(person: User, data: Mapping[str, Any], instance: Certificate | None = None) -> CertificateForm:
     """A form as it is posted; a value of bytes is an uploaded file."""
     defaults = {"name": "web", "type": "server", "content": "", "private_key": "", "description": ""}

@@ -21,15 +21,10 @@ from tests.certificates.pem.containers import der, pkcs12, truststore
 from tests.certificates.pem.test_rules import with_subject
 from tests.certificates.test_forms import body, refused, stored
 from tests.conftest import Pki
-from tests.factories import server_certificate, user
+from tests.factories import server_certificate
 from tests.pki import PASSWORD, KeyPair, encrypted_key, issue
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def person() -> User:
-    return user("ada")
 
 
 def files_of(**files: list[bytes]) -> MultiValueDict[str, SimpleUploadedFile]:

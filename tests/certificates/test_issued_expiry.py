@@ -9,9 +9,7 @@ from django.utils import timezone
 
 from certificates.models import CertificateAuthority, IssuedCertificate
 from tests import issued_rows
-from tests.certificates.test_expiry import browser, overview, printed
-
-__all__ = ["browser"]  # a fixture
+from tests.certificates.test_expiry import overview, printed
 
 pytestmark = pytest.mark.django_db
 

@@ -23,20 +23,12 @@ from tests.factories import (
     listing_certificate,
     listing_certificates,
     server_certificate,
-    user,
 )
 
 pytestmark = pytest.mark.django_db
 
 ORDERS = ["name", "-name", "expires", "-expires", "created", "-created"]
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def browser() -> Client:
-    client = Client()
-    client.force_login(user("ada"))
-    return client
 
 
 def names(page: Page[Certificate]) -> list[str]:

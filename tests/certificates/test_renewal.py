@@ -30,21 +30,6 @@ pytestmark = pytest.mark.django_db
 SAME = ("-subject", "-ext", "subjectAltName,extendedKeyUsage,keyUsage,basicConstraints")
 
 
-@pytest.fixture
-def person() -> User:
-    return user("ada")
-
-
-@pytest.fixture
-def browser(person: User) -> Client:
-    return signed_in(person)
-
-
-@pytest.fixture
-def ca(person: User) -> CertificateAuthority:
-    return authority(person)
-
-
 def issued(ca: CertificateAuthority, person: User, profile: Profile = Profile.CLIENT, **given: Any) -> Any:
     names = entered("www.test.com\napi.test.com\n192.0.2.1")
     key, days = given.get("key", KeyKind.P256), given.get("days", 100)

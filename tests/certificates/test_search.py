@@ -14,7 +14,7 @@ from django.utils import timezone
 from certificates.listing import Listing
 from certificates.models import Certificate
 from certificates.search import COUNTED, FEW
-from tests.factories import listener, listing_certificate, listing_certificates, user
+from tests.factories import listener, listing_certificate, listing_certificates
 
 pytestmark = pytest.mark.django_db
 
@@ -38,13 +38,6 @@ HOSTILE = [
     " ".join(["abc"] * 60),
     "\ud800".encode("utf-8", "replace").decode(),
 ]
-
-
-@pytest.fixture
-def browser() -> Client:
-    client = Client()
-    client.force_login(user("ada"))
-    return client
 
 
 def found(**parameters: str) -> list[str]:

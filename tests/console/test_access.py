@@ -26,11 +26,11 @@ def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterat
             yield route
 
 
-def example(route: str) -> str:
+def example(route: str, **examples: str) -> str:
     """A path of the route: `<int:pk>` and the like replaced by a value."""
     path = re.sub(r"\(\?P<app_label>[^)]*\)", "auth", route.replace("(?P<url>.*)", "x"))
     path = path.replace("^", "").replace("$", "")
-    for kind, value in EXAMPLES.items():
+    for kind, value in {**EXAMPLES, **examples}.items():
         before, _, rest = path.partition(f"<{kind}:")
         while rest:
             path = before + value + rest.partition(">")[2]
@@ -46,7 +46,7 @@ def test_the_open_routes_exist() -> None:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("method", ["get", "head", "post"])
 @pytest.mark.parametrize("route", [route for route in ROUTES if route not in OPEN])
 def test_route_without_login_leads_to_the_sign_in(client: Client, route: str, method: str) -> None:
     answer = getattr(client, method)(example(route))

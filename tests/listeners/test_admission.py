@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listeners.admission import LONGEST_ENTRY, AdmissionError, entry, entry_from_line, line
@@ -107,6 +107,7 @@ PARTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(PARTS)
 def test_subject_reads_the_same_from_a_certificate_and_from_what_people_write(
     parts: list[list[tuple[x509.ObjectIdentifier, str]]],
@@ -134,6 +135,7 @@ def test_octets_that_are_no_name_have_no_text(octets: bytes) -> None:
     assert subject_text(octets) == ""
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_whatever_is_written_is_an_entry_or_explained(text: str) -> None:
     with suppress(AdmissionError):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from listeners.dataplane import health_log
+from listeners.models import BackendServer
 from tests import factories
 from tests.backend import Backend, running_backend
 from tests.envoy_lab import EnvoyLab
@@ -58,6 +59,17 @@ def test_server_that_does_not_answer_in_time_and_one_of_weight_0(pages: Pages, b
         draining = pages.health(listener, backend.port)
     assert "No answer within the time of a health check." in text
     assert "Draining Its weight is 0: no new requests." in draining
+
+
+def test_exchanged_server_is_not_used_while_envoy_has_those_of_before(pages: Pages, backend: Backend) -> None:
+    listener = pages.serve(http(backend))
+    with running_backend("second") as second:
+        BackendServer.objects.filter(port=backend.port).update(port=second.port)
+        before = pages.health(listener, second.port)
+        pages.apply()
+        eventually(lambda: "Healthy" in pages.health(listener, second.port), "it is used")
+
+    assert "Not used yet Envoy still sends requests to the servers of before the change." in before
 
 
 def test_server_without_a_verdict_is_not_called_healthy(

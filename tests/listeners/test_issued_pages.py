@@ -207,7 +207,7 @@ def test_list_of_a_ca_names_what_a_certificate_opens_and_where_it_was_seen(
     issued_rows.seen(listener, issued, 3, days=2)
     last = issued_rows.seen(second, issued, 4, days=1).last_seen
 
-    assert f"(HTTPS/{listener.port})" in row_of(signed_in, issued)
+    assert f"HTTPS/{listener.port}" in row_of(signed_in, issued)
     assert f"{last:%Y-%m-%d %H:%M} UTC at second ; 7 connections at 2 listeners" in row_of(signed_in, issued)
     assert "No listener Not yet" in row_of(signed_in, other)
     page = text(signed_in, issued.get_absolute_url())

@@ -93,7 +93,7 @@ def test_noting_is_no_change_of_the_configuration() -> None:
         SeenClient.objects.note([sighting(listener.pk, "a", 1)])
 
     assert (ConfigurationRevision.objects.number(), ConfigurationChange.objects.count()) == before
-    assert not [one for one in queries if "configurationrevision" in one["sql"]]
+    assert not [one for one in queries if 'UPDATE "console_configurationrevision"' in one["sql"]]
 
 
 @pytest.mark.parametrize("count", [1, 100])
@@ -104,7 +104,7 @@ def test_statements_do_not_grow_with_the_certificates(
     rows = [sighting(listener.pk, chr(ord("A") + number), 1) for number in range(count)]
     SeenClient.objects.note(rows)
 
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         SeenClient.objects.note([sighting(listener.pk, row.fingerprint[0], 2) for row in rows])
 
     assert SeenClient.objects.count() == count

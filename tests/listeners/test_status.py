@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from pytest_django import DjangoAssertNumQueries, Settings
@@ -61,6 +61,7 @@ def test_configuration_names_certificates_and_holds_none(mutual_listener: Listen
 class RenderedConfiguration(TestCase):
     """Pitfall I1: whatever a person types, the configuration has the same shape."""
 
+    @settings(deadline=None)
     @given(st.text(), st.text(st.sampled_from("\"'{}[]%\\\n\r\0<>$`,: a")), st.text())
     def test_any_name_leaves_the_shape_as_it_is(self, name: str, server: str, ca: str) -> None:
         listener = self.listener

@@ -53,7 +53,9 @@ class Database:
 
 
 async def _serve(preflight: Preflight) -> None:
-    control_plane = ControlPlane(Database(preflight), settings.ELB_NODE_ID, _note_seen)
+    control_plane = ControlPlane(
+        Database(preflight), settings.ELB_NODE_ID, _note_seen, settings.ELB_DRAIN_SECONDS
+    )
     serving = asyncio.create_task(
         control_plane.serve(control_plane_socket(), _remote_listener(), wake_socket(), preflight.take)
     )

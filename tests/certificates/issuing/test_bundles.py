@@ -258,14 +258,15 @@ def test_bundles_hold_the_key_in_clear_only_where_it_was_asked_for(made: dict[Ke
 
 
 def has_key(octets: bytes, private_key: str, pieces: Sequence[int] = (0, 1, 2)) -> bool:
-    """Whether the private number stands there: as octets, as hexadecimal, or in base64 at any offset."""
+    """Whether the private number stands there: as octets, as a number, or in base64 at any offset."""
     key = load_pem_private_key(private_key.encode(), None)
     number = key.private_numbers()  # type: ignore[union-attr]
     secret = getattr(number, "private_value", 0) or number.d
     raw = secret.to_bytes((secret.bit_length() + 7) // 8)
     encoded = [base64.b64encode(raw[offset : offset + 24]) for offset in pieces]
     squeezed = re.sub(rb"\\n|\s", b"", octets)
-    return any(one in squeezed for one in [raw, raw.hex().encode(), *encoded])
+    texts = [raw.hex(), raw.hex().upper(), str(secret)]
+    return raw in octets or any(one in squeezed for one in [*encoded, *(text.encode() for text in texts)])
 
 
 def _armored(certificate: x509.Certificate) -> str:

@@ -114,7 +114,7 @@ def test_pkilint_finds_nothing_in_any_profile(
 def test_pkilint_alone_refuses_these_names(
     name: str, finding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The one thing that it says of them; OpenSSL, Go and Envoy take both."""
+    """The one thing that it says of them; OpenSSL and Envoy take both."""
     profile = Profile.SERVER if "*" in name else Profile.CLIENT
     file = tmp_path / "one.pem"
     file.write_text(leaf(profile, authority(), names=name).certificate)

@@ -73,6 +73,7 @@ def test_any_text_gives_a_verdict(content: str, private_key: str, password: str)
     assert_verdict(examine_ca(content, NOW, password))
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_any_text_is_shown_again_without_keys(text: str) -> None:
     shown = without_private_keys(text)
@@ -81,6 +82,7 @@ def test_any_text_is_shown_again_without_keys(text: str) -> None:
     assert isinstance(private_keys_in(text), str)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_octets_give_a_verdict(octets: bytes) -> None:
     body = base64.encodebytes(octets).decode()

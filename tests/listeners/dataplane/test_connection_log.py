@@ -27,7 +27,7 @@ from listeners.spec import (
 )
 from tests.backend import Backend
 from tests.conftest import Pki
-from tests.envoy_lab import EnvoyLab, configuration, https
+from tests.envoy_lab import EnvoyLab, configuration, https, running
 from tests.hello import client_context, connected
 from tests.pki import (
     CLIENT_EXTENSIONS,
@@ -207,6 +207,20 @@ def test_counting_goes_on_after_the_control_plane_was_away(lab: EnvoyLab, backen
     eventually(is_counted, "a connection is counted")
     assert away == [200, 200, 200]
     assert sum(counts(lab.sightings).values()) <= asked + len(away)
+
+
+def test_connection_is_counted_that_an_envoy_of_another_machine_let_in(backend: Backend, pki: Pki) -> None:
+    """Over the same mutual TLS by which it is fed."""
+    modern, away = pki.modern, EnvoyLab()
+    away.move_away("edge", free_port(), modern.server, modern.client, modern.ca)
+    listener = https(1, free_port(), backend.port, ca=2)
+    with running(away):
+        away.apply(configuration(listener, server=modern.server, cas={2: modern.ca}))
+        eventually(away.served, "it serves")
+        status = ask(listener, modern.client)
+        eventually(lambda: away.sightings, "the client is counted")
+
+    assert (status, counts(away.sightings)) == (200, {(1, fingerprint(modern.client)): 1})
 
 
 def batch(**said: str) -> bytes:

@@ -134,8 +134,28 @@ def test_removal_follows_the_additions_of_its_revision() -> None:
     assert [told(r) for r in (addition, removal, session.responses())] == [
         [("Listener", ["listener-2"], [])],
         [("Listener", [], ["listener-1"])],
-        [("Cluster", [], ["group-1"])],
+        [],
     ]
+
+
+def test_cluster_without_a_listener_goes_after_two_turns_unless_it_is_wanted_again() -> None:
+    """Connections of before go on for a while, and are answered by it."""
+    one, other = http(1, 8000, 80), replace(http(1, 8000, 80), action=group(2, 81))
+    session = connected(desired(configuration(one)))
+
+    def after(listener: ListenerSpec, turns: int) -> list[tuple[str, list[str], list[str]]]:
+        aim(session, desired(configuration(listener)))
+        session.receive(ask(ENDPOINTS, servers_of(2, 81)))
+        while responses := session.responses():
+            for response in responses:
+                session.receive(acknowledge(response))
+        for _ in range(turns):
+            session.retry()
+        return told(session.responses())
+
+    assert [after(other, 1), after(one, 1), after(other, 1)] == [[], [], []]
+    session.retry()
+    assert told(session.responses()) == [("Cluster", [], ["group-1"])]
 
 
 def test_removal_is_withheld_while_an_addition_of_its_revision_is_refused() -> None:
@@ -221,6 +241,17 @@ def test_endpoints_are_sent_again_with_a_change_of_their_cluster() -> None:
     ]
 
 
+def test_endpoints_are_sent_again_to_an_envoy_that_waits_for_them_on_another_stream() -> None:
+    """The stream broke between a changed cluster and its endpoints: it names what the earlier cluster has,
+    and its clusters not before it has been answered.
+    """
+    wanted = desired(configuration(http(1, 8000, 80)))
+    held = {servers_of(1): wanted.resources[ENDPOINTS, servers_of(1)].version}
+    session = beginning(wanted)
+    session.receive(ask(ENDPOINTS, *held, held=held))
+    assert told(session.responses()) == [("ClusterLoadAssignment", [servers_of(1)], [])]
+
+
 def test_endpoints_of_a_cluster_under_way_are_given_even_if_they_are_wanted_no_more() -> None:
     """Envoy answers the cluster once it has them, and nothing else of the kind can be told before."""
     listener = http(1, 8000, 80)
@@ -237,6 +268,23 @@ def test_endpoints_of_a_cluster_under_way_are_given_even_if_they_are_wanted_no_m
         [("Cluster", ["group-1"], [])],
         [("ClusterLoadAssignment", [servers_of(1, 81)], [])],
         [("Cluster", ["group-1"], [])],
+    ]
+
+
+def test_cluster_keeps_its_endpoints_when_the_listener_that_they_came_with_is_deleted() -> None:
+    """Another listener shares the group, and was refused when the servers were exchanged."""
+    one, other = (replace(http(id, 8000 + id, 80), action=group(9, 80)) for id in (1, 2))
+    goal = Desired()
+    goal.apply(desired(configuration(one, other)))
+    goal.apply(desired(configuration(replace(one, action=group(9, 81))), listener_2="no"))
+    goal.apply(Update(2, frozenset({1}), {}, {}))
+    session = Session(goal)  # of an Envoy that has nothing yet
+    session.receive(ask(CLUSTER))
+    session.receive(ask(ENDPOINTS, servers_of(9, 81)))
+
+    assert told(session.responses()) == [
+        ("Cluster", ["group-9"], []),
+        ("ClusterLoadAssignment", [servers_of(9, 81)], []),
     ]
 
 

@@ -66,3 +66,21 @@ def test_no_request_fails_while_all_servers_are_exchanged(lab: EnvoyLab) -> None
     assert client.failures == []
     assert meanwhile[0] >= 100
     assert meanwhile[1] == 0
+
+
+def test_no_request_fails_while_a_listener_is_given_other_groups(lab: EnvoyLab) -> None:
+    """Connections that began with the group of before are answered by it until they end."""
+    with running_backend("first") as first, running_backend("second") as second:
+        listener = http(ID, free_port(), first.port)
+        lab.apply(configuration(listener))
+        lab.wait_served(listener)
+
+        with traffic(f"http://127.0.0.1:{listener.port}/") as client:
+            for number in range(1, 9):
+                port = (first.port, second.port)[number % 2]
+                listener = replace(listener, action=group(ID + number, port))
+                lab.apply(configuration(listener))
+                lab.wait_served(listener)
+                client.wait_for_more()
+
+    assert client.failures == []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listeners.rendering import envoy as rendering
@@ -61,6 +61,7 @@ def structure(tls: TlsSpec) -> list[str]:
     return list(keys(json.loads(json.dumps(plain))))
 
 
+@settings(deadline=None)
 @given(ODD_PARTS)
 def test_sni_name_is_a_name_or_refused(text: str) -> None:
     try:
@@ -78,6 +79,7 @@ def test_what_is_no_sni_name_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", SniAlgorithm)
+@settings(deadline=None)
 @given(name=NAME)
 def test_sni_name_changes_no_structure(algorithm: SniAlgorithm, name: str) -> None:
     def named(one: str) -> TlsSpec:
@@ -88,6 +90,7 @@ def test_sni_name_changes_no_structure(algorithm: SniAlgorithm, name: str) -> No
 
 
 @pytest.mark.parametrize("kind", IdentityKind)
+@settings(deadline=None)
 @given(text=TEXT)
 def test_allowed_client_changes_no_structure(kind: IdentityKind, text: str) -> None:
     def allowing(value: str) -> TlsSpec:
@@ -101,6 +104,7 @@ def test_allowed_client_changes_no_structure(kind: IdentityKind, text: str) -> N
     assert structure(hostile) == structure(allowing("a"))
 
 
+@settings(deadline=None)
 @given(TEXT, TEXT)
 def test_words_about_a_policy_reach_no_configuration(name: str, description: str) -> None:
     policy = replace(DEFAULT, name=name, description=description)
