@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
-from listeners.dataplane.discovery import WILDCARD_TYPES, Session
+from listeners.dataplane.discovery import LINGERING, WILDCARD_TYPES, Session
 from listeners.rendering.envoy import CLUSTER, ENDPOINTS, LISTENER, SECRET, ResourceKey
 
 
@@ -35,6 +35,12 @@ class ToldEnvoy:
             for response in responses:
                 self._answer(response, unbindable)
                 yield response
+
+    def wait_out(self) -> None:
+        """So long that the session lets go of clusters that no listener uses any more."""
+        for _ in range(LINGERING):
+            self.session.retry()
+        list(self.answers())
 
     def _answer(self, response: DeltaDiscoveryResponse, unbindable: Collection[str]) -> None:
         wanted = self.session.desired.resources

@@ -211,6 +211,7 @@ def test_change_touches_what_depends_on_it_alone(plane: Plane) -> None:
         cost, queries = plane.cost()
         assert (change.__name__, cost) == (change.__name__, Cost(read, validated, sent))
         assert queries <= 12, change.__name__
+        plane.envoy.wait_out()
         assert has(plane.envoy) == afresh(plane), change.__name__
 
 

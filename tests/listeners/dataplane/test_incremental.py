@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from listeners.dataplane.desired import Desired, Update, update_of
-from listeners.dataplane.discovery import LINGERING, TYPES, WILDCARD_TYPES, Session
+from listeners.dataplane.discovery import TYPES, WILDCARD_TYPES, Session
 from listeners.rendering import envoy as rendering
 from listeners.rendering.envoy import CLUSTER, ENDPOINTS, LISTENER, SECRET, Resource, ResourceKey
 from listeners.spec import (
@@ -171,9 +171,7 @@ def test_session_knows_what_is_to_be_done_and_does_it(
     everybody = world.configuration()
     envoy.session.aim(desired.apply(update_of(everybody, rendered(everybody), {}, None)))
     list(envoy.answers())
-    for _ in range(LINGERING):
-        envoy.session.retry()
-    list(envoy.answers())
+    envoy.wait_out()
     assert {key: v for key, v in envoy.has.items() if key[0] in WILDCARD_TYPES} == {
         key: v for key, v in versions(desired.resources).items() if key[0] in WILDCARD_TYPES
     }
