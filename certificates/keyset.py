@@ -6,6 +6,7 @@ index that has every column it filters by; SQLite is kept from sorting instead (
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -57,7 +58,7 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class KeysetListing(Generic[M]):
+class KeysetListing(ABC, Generic[M]):
     """One page of the rows that `parameters`, an address's, ask for. `orders` begins with the usual one."""
 
     parameters: Mapping[str, str]
@@ -70,13 +71,13 @@ class KeysetListing(Generic[M]):
     table: ClassVar[SearchTable]
 
     @property
+    @abstractmethod
     def everything(self) -> QuerySet[M]:
         """What there is to be listed, before any filter."""
-        raise NotImplementedError
 
+    @abstractmethod
     def filtered(self) -> QuerySet[M]:
         """What the filters leave, the search aside."""
-        raise NotImplementedError
 
     def at(self, rows: QuerySet[M], state: ExpiryState) -> QuerySet[M]:
         """Those of the rows whose end is so near."""

@@ -10,9 +10,9 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils.datastructures import MultiValueDict
 
 from certificates import pem
+from console.forms import KEY_MARKER
 
 MEBIBYTE = 1024 * 1024
-KEY_MARKER = "PRIVATE KEY-----"
 JAVA_KEYSTORE = b"\xfe\xed\xfe\xed"
 
 
@@ -89,18 +89,23 @@ class PrivateKeyField(PemField):
         return ""
 
 
-class KeylessField(forms.Field):
-    """A private key that lands there by mistake is not shown again, whatever is said about it."""
+class FilePasswordField(forms.CharField):
+    """What opens an encrypted key or file."""
 
-    def bound_data(self, data: Any, initial: Any) -> Any:
-        return "" if KEY_MARKER in (data or "") else data
+    def __init__(self) -> None:
+        super().__init__(
+            label="Password",
+            required=False,
+            strip=False,
+            max_length=1024,
+            help_text=(
+                "Only for an encrypted private key or a .p12 or .pfx file. It is used once and never stored."
+            ),
+            widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        )
 
 
-class DaysField(KeylessField, forms.IntegerField):
-    """A number of days."""
-
-
-class WordsField(KeylessField, forms.CharField):
+class WordsField(forms.CharField):
     """A name or a description, in which a private key is refused."""
 
     def validate(self, value: str) -> None:

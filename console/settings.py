@@ -185,7 +185,7 @@ X_FRAME_OPTIONS = "DENY"
 
 CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
 CRISPY_TEMPLATE_PACK = "bootstrap5"
-FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # widgets of ours have templates in templates/
+FORM_RENDERER = "console.forms.Renderer"
 
 LOGGING = {
     "version": 1,

@@ -14,7 +14,7 @@ from django.utils import timezone
 from certificates.issuing import LONGEST_DAYS, IssuingError, KeyKind, Subject, entered_constraints
 from certificates.models import CertificateAuthority, NewAuthority
 from certificates.models.authority import TWIN
-from certificates.pem_fields import DaysField, WordsField
+from certificates.pem_fields import WordsField
 
 LONGEST_NAME = 250  # of 255; the root above an intermediate is named after it
 DAYS = 3650
@@ -80,7 +80,7 @@ class AuthorityForm(forms.Form):
         help_text="ECDSA P-256 suits every program of today, RSA old ones; RSA 4096 takes seconds to make.",
         error_messages={"invalid_choice": "Choose one of the kinds of keys."},
     )
-    days = DaysField(
+    days = forms.IntegerField(
         label="Valid for (days)",
         initial=DAYS,
         min_value=1,

@@ -7,12 +7,11 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError
 
 from certificates import pem
-from certificates.forms.certificate import ASKED_ONCE
 from certificates.forms.password_again import PasswordAgainForm
 from certificates.forms.typed_name import TypedNameForm
 from certificates.issuing import IssuingError
 from certificates.models import Certificate, CertificateAuthority
-from certificates.pem_fields import PrivateKeyField
+from certificates.pem_fields import FilePasswordField, PrivateKeyField
 
 SHORTEST_PASSPHRASE, LONGEST_PASSPHRASE = 12, 256
 KEY_GONE = "The key of this CA is not on this machine any more; somebody has removed it meanwhile."
@@ -74,14 +73,7 @@ class TakeUpForm(forms.Form):
         label="Private Key",
         help_text="PEM, DER or PKCS#12, encrypted or not. It is sealed before it is stored and never shown.",
     )
-    password = forms.CharField(
-        label="Password",
-        required=False,
-        strip=False,
-        max_length=1024,
-        help_text=ASKED_ONCE,
-        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-    )
+    password = FilePasswordField()
 
     def __init__(self, *args: Any, certificate: Certificate, user: User, **options: Any) -> None:
         super().__init__(*args, **options)

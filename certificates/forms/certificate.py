@@ -15,7 +15,7 @@ from django.utils.datastructures import MultiValueDict
 from certificates import pem
 from certificates.keyring import UnsealError
 from certificates.models import Certificate, CertificateAuthority, KeyDraft
-from certificates.pem_fields import PemField, PrivateKeyField, WordsField, same_text
+from certificates.pem_fields import FilePasswordField, PemField, PrivateKeyField, WordsField, same_text
 from certificates.replacement import Losses, losses_of_ca, losses_of_server
 from console.models import ConfigurationRevision
 
@@ -36,7 +36,6 @@ MUST_STAY = (
     "whoever has one of them. Leave it in and put other certificates beside it; for another CA, add another "
     "certificate."
 )
-ASKED_ONCE = "Only for an encrypted private key or a .p12 or .pfx file. It is used once and never stored."
 NAMES_HELP = "Names that a listener picks this certificate by (SNI). Left empty, those of the certificate."
 
 
@@ -56,14 +55,7 @@ class CertificateForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none 
         help_text="With the CAs between it and its root, in any order: PEM, DER, PKCS#7 or PKCS#12.",
     )
     private_key = PrivateKeyField("the key", label="Private Key", help_text=KEY_IS_SEALED)
-    password = forms.CharField(
-        label="Password",
-        required=False,
-        strip=False,
-        max_length=1024,
-        help_text=ASKED_ONCE,
-        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
-    )
+    password = FilePasswordField()
     key_draft = forms.Field(required=False)  # rendered beside the sentence that says what is kept
     accepted_losses = forms.CharField(required=False)  # rendered beside what they are
 

@@ -22,7 +22,7 @@ from certificates.issuing.subject import LONGEST_ORGANIZATION
 from certificates.keyring import UnsealError
 from certificates.models import Certificate, CertificateAuthority, IssuedCertificate
 from certificates.pem import quoted
-from certificates.pem_fields import DaysField, PemField, WordsField
+from certificates.pem_fields import PemField, WordsField
 from console.stamps import StampForm
 
 USUAL_DAYS = 397
@@ -114,12 +114,12 @@ class IssuingForm(forms.Form):
         self.fields["days"] = self._days_field()
         self.fields["request"].help_text = self.request_help
 
-    def _days_field(self) -> DaysField:
+    def _days_field(self) -> forms.IntegerField:
         longest, left = LONGEST_DAYS[self.profile.value], days_left(self.authority)
         most = min(longest, left) or longest
         ends = f" This CA itself ends at {moment(self.authority.not_after)}." if most < longest else ""
         wrong = f"Choose a number of days from 1 to {most:,}.{ends}"
-        return DaysField(
+        return forms.IntegerField(
             label="Valid for (days)",
             min_value=1,
             max_value=most,
@@ -168,7 +168,7 @@ class IssuingForm(forms.Form):
         return cleaned
 
     def entered_names(self) -> tuple[AlternativeName, ...]:
-        """None where the subject is missing that they would come from. Raises `NameFaultError`."""
+        """Empty where the subject is missing that they would come from. Raises `NameFaultError`."""
         raise NotImplementedError
 
     def entered_subject(self) -> Subject:

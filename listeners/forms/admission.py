@@ -6,6 +6,7 @@ from typing import Any
 from cryptography import x509
 from django import forms
 
+from console.forms import KEY_MARKER
 from listeners.admission import LONGEST_ENTRY, MOST_ENTRIES, AdmissionError, entry_from_line
 from listeners.forms.trials import MOST_TRIED
 from listeners.spec import AllowedClientSpec
@@ -40,7 +41,10 @@ class AllowedClientsField(forms.CharField):
         return value
 
     def clean(self, value: Any) -> list[list[str]]:
-        entries, faults = read_entries(super().clean(value))
+        text = super().clean(value)
+        if KEY_MARKER in text:
+            raise forms.ValidationError("This has a private key in it. List certificates by their names.")
+        entries, faults = read_entries(text)
         if faults:
             raise forms.ValidationError(faults)
         return [[one.kind.value, one.value] for one in entries]

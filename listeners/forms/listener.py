@@ -7,6 +7,7 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils.datastructures import MultiValueDict
 
+from certificates.pem_fields import WordsField
 from listeners.forms.admission import AllowedClientsField, TriedCertificatesField
 from listeners.forms.findings import CHOSEN, Findings
 from listeners.forms.pickers import ChoiceField, ChoicesField
@@ -86,6 +87,7 @@ class ListenerForm(Findings):
             "response_timeout",
             "description",
         ]
+        field_classes = {"name": WordsField, "description": WordsField}
         widgets = {
             "protocol": forms.RadioSelect,
             "port": number(1, 65535),

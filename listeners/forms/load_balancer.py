@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from certificates.pem_fields import WordsField
 from listeners.forms.wording import description
 from listeners.models import LoadBalancer
 from listeners.reach import address_refusal, socket_refusal
@@ -13,6 +14,7 @@ class LoadBalancerForm(forms.ModelForm):  # type: ignore[type-arg]  # takes none
     class Meta:
         model = LoadBalancer
         fields = ["name", "address", "description"]
+        field_classes = {"name": WordsField, "description": WordsField}
         widgets = {"description": description()}
         error_messages = {
             "name": {"required": "Enter a name.", "unique": "Another load balancer has this name."},

@@ -14,6 +14,7 @@ from django.forms.boundfield import BoundField
 
 from certificates.models import Certificate
 from certificates.search import Search, Walked
+from console.forms import KEY_MARKER
 from listeners.forms.wording import GONE
 from listeners.models import BackendServerGroup, Listener, LoadBalancer
 
@@ -117,7 +118,7 @@ class Picker:
 
     def __init__(self, field: BoundField, source: Source, text: str, *, is_many: bool) -> None:
         self.field, self.source, self.is_many = field, source, is_many
-        self.text = text.replace("\0", "")[:LONGEST_SEARCH]
+        self.text = "" if KEY_MARKER in text else text.replace("\0", "")[:LONGEST_SEARCH]
 
     @property
     def name(self) -> str:

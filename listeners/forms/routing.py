@@ -7,6 +7,7 @@ from django import forms
 from django.db import models
 from django.utils.datastructures import MultiValueDict
 
+from certificates.pem_fields import WordsField
 from listeners.forms.pickers import SEARCH, ChoiceField, GroupSource, Picker
 from listeners.forms.wording import NAME_TOO_LONG
 from listeners.models import BackendServerGroup
@@ -26,7 +27,7 @@ class RoutingForm(forms.Form):
         widget=forms.RadioSelect,
         error_messages=dict.fromkeys(("required", "invalid_choice"), "Choose a new group or an existing."),
     )
-    group_name = forms.CharField(
+    group_name = WordsField(
         label="Name",
         required=False,
         max_length=255,

@@ -10,6 +10,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 
+from console.forms import KEY_MARKER
 from listeners.models.listener import Listener
 from listeners.models.load_balancer import LoadBalancer
 
@@ -109,9 +110,9 @@ class ListenerDraft(models.Model):
         """Keeps a step as it was posted, right or wrong."""
         kept: object
         if isinstance(posted, MultiValueDict):
-            kept = {name: [_without_nul(value) for value in values] for name, values in posted.lists()}
+            kept = {name: [_storable(value) for value in values] for name, values in posted.lists()}
         else:
-            kept = [{name: _without_nul(value) for name, value in row.items()} for row in posted]
+            kept = [{name: _storable(value) for name, value in row.items()} for row in posted]
         self.steps = {**(self.steps if isinstance(self.steps, dict) else {}), step: kept}
         self.save()
 
@@ -156,6 +157,6 @@ def _texts(value: object) -> list[str]:
     return [one for one in values if isinstance(one, str)]
 
 
-def _without_nul(text: str) -> str:
-    # PostgreSQL's JSON cannot hold NUL; no field takes it either.
-    return text.replace("\0", "")
+def _storable(text: str) -> str:
+    # No field takes a private key, nor NUL, which PostgreSQL's JSON cannot hold.
+    return "" if KEY_MARKER in text else text.replace("\0", "")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.browser.chromium import executable, switches
-from tests.conftest import FAILED
+from tests.conftest import FAILED, Pki
 from tests.live import LiveConsole
 from tests.waiting import LIMIT
 
@@ -21,6 +22,15 @@ REFUSED_FORM = re.compile(r"Failed to load resource: the server responded with a
 BROKEN_OFF = re.compile(r"htmx:(afterRequest|sendError|sendAbort)\b")
 
 NewContext = Callable[..., BrowserContext]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Names of certificates that the shared console has for these tests."""
+
+    server: str
+    ca: str
+    rsa: str
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +101,15 @@ def keep(contexts: list[BrowserContext], test: str) -> None:
     for number, page in enumerate(pages):
         page.screenshot(path=ARTIFACTS / f"{name}-{number}.png", full_page=True)
         (ARTIFACTS / f"{name}-{number}.html").write_text(page.content())
+
+
+@pytest.fixture(scope="session")
+def stored(console: LiveConsole, pki: Pki) -> Iterator[Stored]:
+    client = console.client()
+    client.add_certificate(
+        "wizard-web", "server", pki.modern.server.certificate_pem, pki.modern.server.key_pem
+    )
+    client.add_certificate("wizard-ca", "ca", pki.modern.ca.certificate_pem)
+    client.add_certificate("wizard-rsa", "server", pki.guide.server.certificate_pem, pki.guide.server.key_pem)
+    yield Stored("wizard-web", "wizard-ca", "wizard-rsa")
+    client.close()

@@ -1,69 +1,23 @@
 """Add Listener as people use it: forwards and backwards, by keyboard, on a phone, without scripts."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import expect
 
 from tests import pki as make
 from tests.browser.axe import serious_findings
-from tests.browser.conftest import NewContext
+from tests.browser.conftest import NewContext, Stored
 from tests.browser.walk import Walk
+from tests.browser.wizard import SCRIPTS, begin, fill_mutual, fill_server
 from tests.conftest import Pki
 from tests.live import LiveConsole
 from tests.pki import CLIENT_EXTENSIONS
 from tests.ports import free_port
-from tests.waiting import eventually
 
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
-SCRIPTS = pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 STEPS = ("Configure Listener", "Configure Routing Policy", "Add Backend Server", "Confirm")
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Names of certificates that the shared console has for these tests."""
-
-    server: str
-    ca: str
-    rsa: str
-
-
-@pytest.fixture(scope="module")
-def stored(console: LiveConsole, pki: Pki) -> Iterator[Stored]:
-    client = console.client()
-    client.add_certificate(
-        "wizard-web", "server", pki.modern.server.certificate_pem, pki.modern.server.key_pem
-    )
-    client.add_certificate("wizard-ca", "ca", pki.modern.ca.certificate_pem)
-    client.add_certificate("wizard-rsa", "server", pki.guide.server.certificate_pem, pki.guide.server.key_pem)
-    yield Stored("wizard-web", "wizard-ca", "wizard-rsa")
-    client.close()
-
-
-def begin(new_context: NewContext, console: LiveConsole, scripts: bool = True, **options: object) -> Walk:
-    walk = Walk(new_context(java_script_enabled=scripts, **options).new_page(), console, scripts)
-    walk.sign_in()
-    walk.begin_listener()
-    return walk
-
-
-def fill_mutual(walk: Walk, stored: Stored, name: str, port: int) -> None:
-    page = walk.page
-    page.get_by_label("Name", exact=True).fill(name)
-    page.get_by_label("Frontend Port", exact=True).fill(str(port))
-    page.get_by_label("Mutual authentication", exact=True).check()
-    walk.choose("Server Certificate", stored.server)
-    walk.choose("CA Certificate", stored.ca)
-
-
-def fill_server(page: Page, address: str = "127.0.0.1", port: int = 9000) -> None:
-    server = page.get_by_role("group", name="Backend server 1", exact=True)
-    server.get_by_label("Address", exact=True).fill(address)
-    server.get_by_label("Backend Port", exact=True).fill(str(port))
 
 
 @SCRIPTS
@@ -344,76 +298,3 @@ def test_allow_list_is_tried_before_it_is_saved(
     kept = page.get_by_label("Client certificates to test", exact=True).input_value()
     assert "BEGIN CERTIFICATE" in kept
     assert "PRIVATE KEY" not in kept
-
-
-def test_overlapping_names_are_explained_as_they_are_chosen(
-    new_context: NewContext, console: LiveConsole, stored: Stored
-) -> None:
-    walk = begin(new_context, console)
-    page = walk.page
-    walk.choose("Server Certificate", stored.server)
-    page.get_by_label("Enable SNI", exact=True).check()
-    walk.choose("SNI Certificate", stored.rsa)
-    also = (
-        f"The server certificate {stored.server} has www.test.com, too: clients that ask for it see "
-        f"{stored.rsa}."
-    )
-    expect(page.get_by_text(also, exact=True)).to_be_visible()
-    walk.choose("SNI Certificate", stored.server)
-    pair = (
-        f"www.test.com: clients that can use ECDSA see {stored.server}, all others {stored.rsa} with its "
-        "RSA key."
-    )
-    expect(page.get_by_text(pair, exact=True)).to_be_visible()
-    expect(page.get_by_text(also, exact=True)).to_be_hidden()
-
-
-def test_tick_that_is_made_while_a_list_is_searched_is_kept(
-    new_context: NewContext, console: LiveConsole, stored: Stored
-) -> None:
-    walk = begin(new_context, console)
-    page, picker = walk.page, walk.picker("CA Certificate")
-    page.get_by_label("Mutual authentication", exact=True).check()
-    held: list[Route] = []
-    page.route("**/configure/", lambda route: held.append(route))
-    picker.get_by_role("searchbox").fill("nothing is called so")
-    expect_held(page, held)
-    picker.get_by_label(stored.ca, exact=True).check()
-    held[0].continue_()
-    expect(picker).to_contain_text("Nothing is found for")
-    expect(picker.get_by_label(stored.ca, exact=True)).to_be_checked()
-
-
-def test_choice_outlives_another_list_that_has_it(
-    new_context: NewContext, console: LiveConsole, stored: Stored
-) -> None:
-    walk = begin(new_context, console)
-    walk.page.get_by_label("Frontend Port", exact=True).fill(str(free_port("0.0.0.0")))
-    picker = walk.picker("Server Certificate")
-    for text in (stored.server, f"{stored.server} "):
-        walk.choose("Server Certificate", stored.server)
-        with walk.page.expect_response("**/configure/"):
-            picker.get_by_role("searchbox").fill(text)
-            picker.get_by_role("button", name="Search: Server Certificate", exact=True).click()
-        expect(picker.get_by_label(stored.server, exact=True)).to_be_checked()
-    walk.page.get_by_role("button", name="Next: Configure Routing Policy", exact=True).click()
-    walk.expect_step("Configure Routing Policy")
-
-
-def expect_held(page: Page, held: list[Route]) -> None:
-    """Waits until a request of the page is held back."""
-    if not held:
-        page.wait_for_event("request", lambda request: request.method == "POST")
-    eventually(lambda: page.evaluate("1") and held, "a request that is held back")
-
-
-def test_enter_in_a_search_box_searches_without_scripts(
-    new_context: NewContext, console: LiveConsole, stored: Stored
-) -> None:
-    walk = begin(new_context, console, scripts=False)
-    search = walk.picker("Server Certificate").get_by_role("searchbox")
-    search.fill(stored.server)
-    search.press("Enter")
-    walk.expect_step("Configure Listener")
-    expect(walk.picker("Server Certificate").locator(".picker-option")).to_have_count(1)
-    expect(search).to_have_value(stored.server)
